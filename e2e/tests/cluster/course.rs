@@ -34,18 +34,18 @@ fn a_query_is_verified_with_prometheus() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("queried");
     let student = Student::new();
-    let seen = refusal(&verify(&student, "8.2", "queried"));
-    assert_eq!(seen, "requests.promql: No such file or directory (os error 2)");
+    let actual = refusal(&verify(&student, "8.2", "queried"));
+    assert_eq!(actual, "requests.promql: No such file or directory (os error 2)");
     student.apply(&solution("8.2", ""));
     let requests = || assert_eq!(http("queried.gitlab-k8s-demo.test", "/").0, 200);
     // A rate needs two scrapes of a pod.
     eventually_accepted(&student, "8.2", "queried", requests);
     let student = Student::new();
     student.apply(&solution("8.2", ".wrong"));
-    let seen = refusal(&verify(&student, "8.2", "queried"));
+    let actual = refusal(&verify(&student, "8.2", "queried"));
     // Without `rate`, environments that were removed in the last five minutes have no value.
     let words = ["which is not the number of requests per second", "the query has "];
-    assert!(words.iter().any(|words| seen.contains(words)), "{seen}");
+    assert!(words.iter().any(|words| actual.contains(words)), "{actual}");
 }
 
 /// Applies the manifests of exercise 10.1, with an image that exists.
@@ -60,16 +60,16 @@ fn a_broken_deployment_is_repaired() {
     let _deployer = DEPLOYER.read();
     let _cleanup = Cleanup(vec!["--namespace=gitlab".into(), "deployment/broken".into(), "service/broken".into()]);
     let student = Student::new();
-    let seen = refusal(&verify(&student, "10.1", "dev"));
-    assert_eq!(seen, "there is no Deployment broken: apply the file");
+    let actual = refusal(&verify(&student, "10.1", "dev"));
+    assert_eq!(actual, "there is no Deployment broken: apply the file");
     apply_broken(&student);
-    let seen = refusal(&verify(&student, "10.1", "dev"));
-    assert_eq!(seen, "0 of 1 pods of the Deployment are available");
+    let actual = refusal(&verify(&student, "10.1", "dev"));
+    assert_eq!(actual, "0 of 1 pods of the Deployment are available");
     student.apply(&solution("10.1", ".wrong"));
     apply_broken(&student);
     run(&mut owner(&["--namespace=gitlab", "rollout", "status", "--timeout=120s", "deployment/broken"]));
-    let seen = refusal(&verify(&student, "10.1", "dev"));
-    assert!(seen.contains("because nothing verifies that it is ready"), "{seen}");
+    let actual = refusal(&verify(&student, "10.1", "dev"));
+    assert!(actual.contains("because nothing verifies that it is ready"), "{actual}");
     let student = Student::new();
     student.apply(&solution("10.1", ""));
     apply_broken(&student);
@@ -119,11 +119,11 @@ fn a_new_kind_of_object_is_deployed() {
     let slug = slug(&student);
     let kinds = "deployments,services,ingresses,poddisruptionbudgets,configmaps";
     let _cleanup = Cleanup(vec!["--namespace=gitlab".into(), kinds.into(), format!("--selector=ref={slug}")]);
-    let seen = refusal(&verify(&student, "6.2", &slug));
-    assert_eq!(seen, format!("expected a Deployment with label ref={slug} in namespace gitlab, found none"));
+    let actual = refusal(&verify(&student, "6.2", &slug));
+    assert_eq!(actual, format!("expected a Deployment with label ref={slug} in namespace gitlab, found none"));
     student.apply_with(&solution("6.2", ".wrong"), &paths);
-    let seen = refusal(&verify(&student, "6.2", &slug));
-    assert_eq!(seen, "no container of the Deployment gets RUST_LOG from a ConfigMap");
+    let actual = refusal(&verify(&student, "6.2", &slug));
+    assert_eq!(actual, "no container of the Deployment gets RUST_LOG from a ConfigMap");
     let student = project_with_own_environment();
     student.apply_with(&solution("6.2", ""), &paths);
     eventually_accepted(&student, "6.2", &slug, || {});

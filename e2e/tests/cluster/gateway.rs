@@ -1,4 +1,4 @@
-//! Tests of an environment with an `HTTPRoute`, with the Gateway API of its Go module and a Traefik that serves it.
+//! Tests of an environment with an `HTTPRoute`: the CRDs come from the Gateway API's Go module, and a Traefik serves them.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -53,15 +53,15 @@ spec:
     - {name: web, protocol: HTTP, port: 8000, allowedRoutes: {namespaces: {from: All}}}
 ";
 
-/// Installs the kinds of the Gateway API, as their module has them.
-fn install_kinds() -> Cleanup {
+/// Installs the CRDs of the Gateway API from its Go module.
+fn install_crds() -> Cleanup {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("go.mod"), "module test\n").expect("written");
     let text = run(Command::new("go").args(["mod", "download", "-json", GATEWAY_API]).current_dir(dir.path()));
     let module: Value = serde_json::from_str(&text).expect("JSON");
-    let kinds = format!("{}/config/crd/standard", module["Dir"].as_str().expect("a directory"));
-    let cleanup = Cleanup(vec![format!("--filename={kinds}")]);
-    run(&mut owner(&["apply", "--server-side", "--filename", &kinds]));
+    let crds = format!("{}/config/crd/standard", module["Dir"].as_str().expect("a directory"));
+    let cleanup = Cleanup(vec![format!("--filename={crds}")]);
+    run(&mut owner(&["apply", "--server-side", "--filename", &crds]));
     run(&mut owner(&[
         "wait",
         "--for=condition=Established",
@@ -83,8 +83,8 @@ fn install_controller() -> [Cleanup; 3] {
     cleanup
 }
 
-/// The command of the deploy jobs that deletes what routed before, read from the pipeline file.
-fn replacement() -> String {
+/// The deploy jobs' command that deletes the previous Ingress or route, read from the pipeline file.
+fn cleanup_command() -> String {
     let text = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file");
     let pipeline: Value = serde_saphyr::from_str(&text).expect("YAML");
     let script = pipeline[".deploy"]["script"].as_array().expect("a list").iter().filter_map(Value::as_str);
@@ -107,12 +107,12 @@ fn replace(slug: &str, text: &str, gateway: &str) {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("ingress.yaml"), text).expect("written");
     let mut command = Command::new("sh");
-    command.args(["-euc", &replacement()]).current_dir(dir.path()).env("KUBECONFIG", access("gitlab_kubeconfig"));
+    command.args(["-euc", &cleanup_command()]).current_dir(dir.path()).env("KUBECONFIG", access("gitlab_kubeconfig"));
     command.env("KUBE_NAMESPACE", "gitlab").env("KUBE_GATEWAY", gateway);
     run(command.env("name", format!("gitlab-k8s-demo-{slug}")));
 }
 
-/// Whether the Ingress controller of the cluster answers with `status` for the host of the environment.
+/// Checks that the Ingress controller of the cluster answers with `status` for the host of the environment.
 fn answers(slug: &str, status: u16) -> Result<(), String> {
     let (answer, text) = http(&format!("{slug}.gitlab-k8s-demo.test"), "/health");
     if answer == status { Ok(()) } else { Err(format!("{answer}: {text}")) }
@@ -126,12 +126,12 @@ fn an_ingress_replaces_the_route(slug: &str) {
     eventually("the answer through the Ingress", TIMEOUT, || answers(slug, 200));
 }
 
-/// The kinds exist only during this test, which therefore verifies everything about them.
+/// The CRDs exist only during this test, so all cases with routes are in it.
 #[test]
 fn an_environment_with_a_route_is_checked_like_one_with_an_ingress() {
     let _alone = temporary::alone();
     let _deployer = DEPLOYER.read();
-    let _kinds = install_kinds();
+    let _crds = install_crds();
     let _controller = install_controller();
     let _cleanup = deploy_as("routed", &COMMIT);
     let _route = route("routed", "web");
@@ -149,7 +149,7 @@ fn an_environment_with_a_route_is_checked_like_one_with_an_ingress() {
     let patch = json!([{"op": "replace", "path": "/spec/rules/0/backendRefs/0/name", "value": "no-such-service"}]);
     let name = "gitlab-k8s-demo-routed";
     run(&mut owner(&["--namespace=gitlab", "patch", "httproute", name, "--type=json", "--patch", &patch.to_string()]));
-    let failure = failure("routed", &[]);
+    let failure = failure("routed");
     let cause = failure["cause"].as_str().unwrap_or_default();
     assert!(
         cause.contains("HTTPRoute gitlab/gitlab-k8s-demo-routed: Gateway ingress/web does not route"),
@@ -176,7 +176,7 @@ fn a_temporary_deployment_has_a_route() {
     assert_eq!(temporary::namespaces(), Vec::<String>::new());
 }
 
-/// Another environment has an Ingress of the cluster's first controller: each is checked at the address of its own.
+/// Another environment has an Ingress of the cluster's first controller. Each environment is checked at the address of its own controller.
 fn both_controllers_are_found(slug: &str) {
     let _cleanup = deploy_as("classed", &COMMIT);
     let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug, "--ref"];
@@ -193,17 +193,17 @@ fn both_controllers_are_found(slug: &str) {
 }
 
 /// The failure of `ingress`, at the address of the cluster's first controller.
-fn failure(slug: &str, more: &[&str]) -> Value {
+fn failure(slug: &str) -> Value {
     let arguments = ["check", "--quiet", "--format", "json", "--ref", slug, "--timeout", "20s", "ingress"];
     eventually("the failure", TIMEOUT, || {
-        let output = e2e(&arguments).args(more).output().expect("e2e runs");
+        let output = e2e(&arguments).output().expect("e2e runs");
         let report: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
         let failure = report["checks"][0]["failure"].clone();
         if failure.is_object() { Ok(failure) } else { Err(report.to_string()) }
     })
 }
 
-/// Without a Gateway there is no address, and the reason says so.
+/// If the Gateway is missing, the reason names it.
 fn a_missing_gateway_is_named(slug: &str) {
     let patch = json!([{"op": "replace", "path": "/spec/parentRefs/0/name", "value": "no-such-gateway"}]);
     let name = format!("gitlab-k8s-demo-{slug}");

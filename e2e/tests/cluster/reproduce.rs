@@ -42,13 +42,13 @@ fn the_commands_of_a_report_show_the_state_of_the_cluster() {
     assert_eq!(names, expected);
     for (name, shown) in shown {
         let commands = checks.iter().find(|check| check["name"] == name).expect("the check")["reproduce"].as_array();
-        let mut said = String::new();
+        let mut printed = String::new();
         for command in commands.expect("a list").iter().filter_map(Value::as_str) {
             let output = Command::new("bash").args(["-euo", "pipefail", "-c", command]).output().expect("bash runs");
             assert_eq!(output.status.success(), !command.contains("--privileged"), "{command}\n{}", error(&output));
-            said += &String::from_utf8_lossy(&output.stdout);
-            said += &error(&output);
+            printed += &String::from_utf8_lossy(&output.stdout);
+            printed += &error(&output);
         }
-        assert!(said.contains(shown), "{name} does not show {shown}:\n{said}");
+        assert!(printed.contains(shown), "{name} does not show {shown}:\n{printed}");
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of the permissions in `manifests/checks/rights`: an account with only these runs the checks, and they are all that it uses.
+//! Tests of the permissions in `manifests/checks/rights`: they are sufficient for the checks, and the checks use each of them.
 //!
 //! With `UPDATE_RIGHTS=1`, the accounts may do everything, and the files are written.
 
@@ -17,7 +17,7 @@ use crate::deployment::{deploy_as, manifest_of};
 use crate::fixture::{Cleanup, DEPLOYER, deployer, feed, http, owner, pushed_image};
 use crate::saboteurs::{COMMIT, intact, reported};
 use crate::support::{docker, e2e, error, eventually, project, run};
-use crate::temporary::{Controller, has_passed_and_removed_everything, has_reported_the_cause_and_removed_everything};
+use crate::temporary::{Controller, assert_cause_reported_and_removed, assert_passed_and_removed};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -53,26 +53,26 @@ impl Account {
         let everything = json!({"kind": "ClusterRole", "metadata": {"name": "cluster-admin"}});
         let roles = if is_update() { vec![everything] } else { committed };
         for role in roles {
-            let (kind, of) = (role["kind"].as_str().expect("a kind"), role["metadata"]["namespace"].as_str());
+            let (kind, namespace) = (role["kind"].as_str().expect("a kind"), role["metadata"]["namespace"].as_str());
             let reference =
                 json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role["metadata"]["name"]});
             let subject = json!({"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE});
-            let binding = if of.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
+            let binding = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
             objects.push(json!({
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": binding,
-                "metadata": of.map_or_else(|| json!({"name": name}), metadata),
+                "metadata": namespace.map_or_else(|| json!({"name": name}), metadata),
                 "roleRef": reference,
                 "subjects": [subject],
             }));
-            let namespace = of.map(|namespace| format!("--namespace={namespace}"));
+            let namespace_flag = namespace.map(|namespace| format!("--namespace={namespace}"));
             let mut arguments = vec![format!("{}/{name}", binding.to_lowercase())];
-            arguments.extend(namespace.clone());
+            arguments.extend(namespace_flag.clone());
             cleanup.push(arguments);
             if !is_update() {
                 let role_name = role["metadata"]["name"].as_str().expect("a name");
                 let mut arguments = vec![format!("{}/{role_name}", kind.to_lowercase())];
-                arguments.extend(namespace);
+                arguments.extend(namespace_flag);
                 cleanup.push(arguments);
                 objects.push(role);
             }
@@ -97,15 +97,15 @@ impl Account {
         Self { mode, name, kubeconfig, _dir: dir, _cleanup: cleanup }
     }
 
-    fn check(&self, more: &[impl AsRef<OsStr>]) -> Output {
+    fn check(&self, extra_arguments: &[impl AsRef<OsStr>]) -> Output {
         let mut command = e2e(&["check", "--format", "json", "--kubeconfig"]);
-        command.arg(&self.kubeconfig).args(more).output().expect("e2e runs")
+        command.arg(&self.kubeconfig).args(extra_arguments).output().expect("e2e runs")
     }
 
     /// Compares the permissions that the account has used with the committed ones.
     fn compare(&self) {
-        let nodes = run(&mut owner(&["get", "nodes", "--output=jsonpath={.items[0].metadata.name}"]));
-        let log = docker(&["exec", &nodes, "cat", AUDIT_LOG]);
+        let node = run(&mut owner(&["get", "nodes", "--output=jsonpath={.items[0].metadata.name}"]));
+        let log = docker(&["exec", &node, "cat", AUDIT_LOG]);
         let account = format!("system:serviceaccount:{NAMESPACE}:{}", self.name);
         let rights =
             Rights::from_audit_log(&log, &account, "e2e-check-").unwrap_or_else(|error| panic!("{error}: {log}"));
@@ -124,17 +124,17 @@ fn update(file: &Path, text: &str) {
 
 /// The names of the checks with this verdict. All others have passed.
 fn verdicts(output: &Output, verdict: &str) -> Vec<String> {
-    let said = error(output);
-    let checks = reported(&String::from_utf8_lossy(&output.stdout)).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let stderr = error(output);
+    let checks = reported(&String::from_utf8_lossy(&output.stdout)).unwrap_or_else(|error| panic!("{error}: {stderr}"));
     let unexpected: Vec<_> =
         checks.iter().filter(|check| check["verdict"] != "passed" && check["verdict"] != verdict).collect();
-    assert!(unexpected.is_empty(), "{unexpected:#?} {said}");
+    assert!(unexpected.is_empty(), "{unexpected:#?} {stderr}");
     let found = checks.iter().filter(|check| check["verdict"] == verdict);
     found.map(|check| check["name"].as_str().expect("a name").to_owned()).collect()
 }
 
 /// An environment whose controller has no address that this machine reaches.
-fn behind_a_forward(slug: &str) -> Cleanup {
+fn with_unreachable_controller(slug: &str) -> Cleanup {
     let cleanup = deploy_as(slug, &COMMIT);
     let ingress = manifest_of("ingress.yaml", slug, &COMMIT);
     let class = ingress.replace("ingressClassName: traefik", "ingressClassName: everywhere");
@@ -148,11 +148,11 @@ fn behind_a_forward(slug: &str) -> Cleanup {
 }
 
 /// Checks an environment, and again when it has no pods: the causes of failures need permissions as well.
-fn check_environment(account: &Account, slug: &str, more: &[&str], not_run: &[&str]) {
+fn check_environment(account: &Account, slug: &str, extra_arguments: &[&str], not_run: &[&str]) {
     // Without the files of `e2e up`, the login of the registry is that of the pull secret.
     let none = tempfile::tempdir().expect("a directory");
     let none = none.path().to_str().expect("UTF-8");
-    let arguments = [&["--namespace", "gitlab", "--ref", slug, "--state-dir", none], more].concat();
+    let arguments = [&["--namespace", "gitlab", "--ref", slug, "--state-dir", none], extra_arguments].concat();
     assert_eq!(verdicts(&account.check(&arguments), "not_run"), not_run);
     let scale = ["--namespace=gitlab", "scale", "--replicas=0", &format!("deployment/gitlab-k8s-demo-{slug}")];
     run(&mut owner(&scale));
@@ -164,7 +164,7 @@ fn check_environment(account: &Account, slug: &str, more: &[&str], not_run: &[&s
 #[test]
 fn the_default_mode_uses_exactly_its_permissions() {
     let _controller = Controller::install();
-    let _cleanup = behind_a_forward("rights");
+    let _cleanup = with_unreachable_controller("rights");
     let account = Account::create(Mode::Default);
     check_environment(&account, "rights", &[], &["registry"]);
 }
@@ -185,8 +185,8 @@ fn deploy_uses_exactly_its_permissions() {
     let arguments =
         |image: &str| ["--ingress-class", "everywhere", "--commit", &COMMIT, "--deploy", image].map(str::to_owned);
     let image = format!("{}:test", pushed_image());
-    has_passed_and_removed_everything(&account.check(&arguments(&image)));
+    assert_passed_and_removed(&account.check(&arguments(&image)));
     let missing = format!("{}:missing", pushed_image());
-    has_reported_the_cause_and_removed_everything(&account.check(&arguments(&missing)), &missing);
+    assert_cause_reported_and_removed(&account.check(&arguments(&missing)), &missing);
     account.compare();
 }

@@ -18,13 +18,13 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 const AGENT: &str = "group/agents:staging";
 
 /// `e2e setup` for the cluster of `make up`.
-pub(crate) fn setup(namespace: &str, dir: &Path, more: &[&str]) -> std::process::Command {
+pub(crate) fn setup(namespace: &str, dir: &Path, extra_arguments: &[&str]) -> std::process::Command {
     let context = run(&mut owner(&["config", "current-context"]));
     let dir = dir.to_str().expect("UTF-8");
     let mut command = e2e(&["setup", "--kubeconfig", access("kubeconfig"), "--context", &context]);
     command.args(["--project", "course/setup", "--namespace", namespace, "--directory", dir]);
     command.args(["--registry", access("registry_host"), "--registry-user", "gitlab"]);
-    command.args(["--registry-password-file", access("registry_password")]).args(more);
+    command.args(["--registry-password-file", access("registry_password")]).args(extra_arguments);
     command
 }
 

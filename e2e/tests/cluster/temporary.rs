@@ -1,5 +1,5 @@
-//! Tests of how `e2e check --deploy` ends; in `rights.rs`, it passes all checks. They run with an Ingress controller that serves all
-//! namespaces: that of `make up` serves only two.
+//! Tests of interrupted runs of `e2e check --deploy`; `rights.rs` tests a complete run. Both install an Ingress controller that serves all
+//! namespaces, because that of `make up` serves only two.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
@@ -84,7 +84,7 @@ pub(crate) fn namespaces() -> Vec<String> {
 }
 
 /// Starts the command, and waits until the service is deployed to a namespace.
-fn begun() -> (Child, String) {
+fn start_check() -> (Child, String) {
     let image = format!("{}:test", pushed_image());
     let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--quiet", "--deploy", &image];
     let child = e2e(&arguments)
@@ -105,41 +105,41 @@ fn signal(child: &Child, name: &str) {
     run(Command::new("kill").args(["-s", name, &child.id().to_string()]));
 }
 
-fn down(more: &[&str]) -> Output {
-    e2e(&["down", "--kubeconfig", access("kubeconfig")]).args(more).output().expect("e2e runs")
+fn down(extra_arguments: &[&str]) -> Output {
+    e2e(&["down", "--kubeconfig", access("kubeconfig")]).args(extra_arguments).output().expect("e2e runs")
 }
 
-/// All checks have passed in a temporary namespace, which is gone.
-pub(crate) fn has_passed_and_removed_everything(output: &Output) {
-    let (stdout, said) = (String::from_utf8_lossy(&output.stdout), error(output));
-    let checks = reported(&stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+/// Asserts that all checks passed in a temporary namespace, and that it is gone.
+pub(crate) fn assert_passed_and_removed(output: &Output) {
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), error(output));
+    let checks = reported(&stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
     let others: Vec<_> = checks.iter().filter(|check| check["verdict"] != "passed").collect();
-    assert!(others.is_empty(), "{others:#?} {said}");
-    assert_eq!((checks.len(), output.status.code()), (13, Some(0)), "{said}");
+    assert!(others.is_empty(), "{others:#?} {stderr}");
+    assert_eq!((checks.len(), output.status.code()), (13, Some(0)), "{stderr}");
     let report: Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!(report["mode"], "deploy");
-    // The identifiers are those of every other run.
+    // The IDs do not depend on the temporary namespace.
     assert_eq!(checks[0]["id"], "check-registry");
     let namespace = report["environments"][0]["namespace"].as_str().expect("a namespace");
-    assert!(said.contains(&format!("Deploying to namespace {namespace}")), "{said}");
+    assert!(stderr.contains(&format!("Deploying to namespace {namespace}")), "{stderr}");
     let host = format!("check.{namespace}.gitlab-k8s-demo.test");
     assert_eq!(report["environments"][0]["host"], *host);
     assert_eq!(namespaces(), Vec::<String>::new());
 }
 
-/// The cause was reported that the pods with this image show, and the namespace is gone.
-pub(crate) fn has_reported_the_cause_and_removed_everything(output: &Output, image: &str) {
-    let said = error(output);
-    assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{said}");
-    assert!(said.contains(&format!("e2e: {image} does not run in namespace e2e-check-")), "{said}");
-    assert!(said.contains("\n  cause: ") && said.contains("\n  remedy: "), "{said}");
+/// Asserts that the cause which the pods of this image show was reported, and that the namespace is gone.
+pub(crate) fn assert_cause_reported_and_removed(output: &Output, image: &str) {
+    let stderr = error(output);
+    assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{stderr}");
+    assert!(stderr.contains(&format!("e2e: {image} does not run in namespace e2e-check-")), "{stderr}");
+    assert!(stderr.contains("\n  cause: ") && stderr.contains("\n  remedy: "), "{stderr}");
     assert_eq!(namespaces(), Vec::<String>::new());
 }
 
 #[test]
 fn a_check_that_is_terminated_removes_its_namespace() {
     let _controller = Controller::install();
-    let (child, _) = begun();
+    let (child, _) = start_check();
     signal(&child, "TERM");
     let output = child.wait_with_output().expect("e2e ends");
     assert_eq!(output.status.code(), Some(143), "{}", error(&output));
@@ -149,7 +149,7 @@ fn a_check_that_is_terminated_removes_its_namespace() {
 #[test]
 fn the_namespace_of_a_killed_check_is_removed_and_that_of_a_running_one_is_not() {
     let _controller = Controller::install();
-    let (mut child, namespace) = begun();
+    let (mut child, namespace) = start_check();
     let output = down(&[]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.starts_with(&format!("Namespace {namespace} is in use: ")), "{text}{}", error(&output));

@@ -22,8 +22,8 @@ fn refusals(prepare: impl Fn(&Student, &str)) -> String {
     for exercise in project_exercises() {
         let (student, id) = (Student::new(), exercise.id.to_string());
         prepare(&student, &id);
-        let seen = refusal(&student.verify(&id).output().expect("e2e runs"));
-        writeln!(text, "{id}: {seen}").expect("a text");
+        let actual = refusal(&student.verify(&id).output().expect("e2e runs"));
+        writeln!(text, "{id}: {actual}").expect("a text");
     }
     text
 }
@@ -56,10 +56,10 @@ fn a_solution_must_work_for_each_environment() {
     let text = std::fs::read_to_string(&file).expect("a manifest");
     assert!(text.contains("__CI_ENVIRONMENT_SLUG__-api."), "{text}");
     std::fs::write(&file, text.replace("__CI_ENVIRONMENT_SLUG__-api.", "dev-api.")).expect("a manifest");
-    let seen = refusal(&student.verify("8.1").output().expect("e2e runs"));
+    let actual = refusal(&student.verify("8.1").output().expect("e2e runs"));
     assert!(
-        seen.starts_with("host review-feature-gr-") && seen.contains("-api.gitlab-k8s-demo.test has 0 paths"),
-        "{seen}"
+        actual.starts_with("host review-feature-gr-") && actual.contains("-api.gitlab-k8s-demo.test has 0 paths"),
+        "{actual}"
     );
 }
 
@@ -97,8 +97,8 @@ fn another_solution_takes_nothing_back() {
          git apply \"$OLDPWD/docs/course/teacher/7.2.patch\"
          git commit --quiet --all --message 'End slowly'",
     );
-    let seen = refusal(&student.verify("10.2").output().expect("e2e runs"));
-    assert!(seen.starts_with("the last commit of your branch still deploys the change of "), "{seen}");
+    let actual = refusal(&student.verify("10.2").output().expect("e2e runs"));
+    assert!(actual.starts_with("the last commit of your branch still deploys the change of "), "{actual}");
 }
 
 /// In one directory, so that the service's dependencies are compiled once.

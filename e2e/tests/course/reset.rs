@@ -27,7 +27,7 @@ fn a_second_reset_keeps_the_work_of_the_student() {
 }
 
 #[test]
-fn a_directory_that_is_no_project_is_left_alone() {
+fn a_directory_that_is_not_a_repository_is_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("thesis.txt"), "mine").unwrap();
     let printed = fail(e2e(&["course", "reset", "--directory"]).arg(dir.path()));

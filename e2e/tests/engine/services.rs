@@ -176,8 +176,9 @@ async fn containers_join_additional_networks() {
     job.session.finish().await;
 }
 
-/// The steps of the job `image_build` in `.gitlab-ci.yml` that need no registry. The engine is privileged, so it must refuse everybody who
-/// has no certificate from the volume that only this job has: other jobs, pods of the cluster and users of this machine reach its address.
+/// The steps of the job `image_build` in `.gitlab-ci.yml` that need no registry. The engine is privileged, so it must refuse each client
+/// without a certificate from the volume that only this job has: other jobs, pods of the cluster and users of this machine reach its
+/// address.
 #[tokio::test]
 async fn an_engine_as_a_service_builds_an_image() {
     let volumes = vec![Mount::Shared("/certs/client".to_owned())];

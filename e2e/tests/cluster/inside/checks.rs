@@ -22,14 +22,14 @@ fn installation() -> Installation {
 }
 
 /// Starts the Job for an environment, with more arguments.
-fn start(slug: &str, more: &[&str]) {
+fn start(slug: &str, extra_arguments: &[&str]) {
     JOB.kubectl(&["delete", "job", JOB.name, "--ignore-not-found", "--timeout=2m"]);
     let mut items = kustomized(DIR);
     let job = items.iter_mut().find(|item| item["kind"] == "Job").expect("a Job");
     let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array_mut().expect("arguments");
     let reference = arguments.iter_mut().find(|argument| **argument == "--ref=dev").expect("--ref");
     *reference = json!(format!("--ref={slug}"));
-    arguments.extend(more.iter().map(|argument| json!(argument)));
+    arguments.extend(extra_arguments.iter().map(|argument| json!(argument)));
     apply(&items);
 }
 

@@ -115,8 +115,8 @@ fn the_registry_requires_no_login() {
         ["--kubeconfig", access("kubeconfig"), "--registry", &address, "--registry-ca", access("registry_authority")];
     let failed = failing("unlocked", &["registry", "service"], "10s", &[target.as_slice(), &login].concat());
     assert_eq!(failed.keys().collect::<Vec<_>>(), ["registry"], "{failed:?}");
-    let seen = failed["registry"]["failure"]["seen"].as_str().expect("what was seen");
-    assert!(seen.starts_with("200"), "{failed:?}");
+    let actual = failed["registry"]["failure"]["seen"].as_str().expect("what was seen");
+    assert!(actual.starts_with("200"), "{failed:?}");
     record_reported(&["registry", "service"], &failed);
 }
 
@@ -148,8 +148,8 @@ fn the_tag_is_deleted_from_the_registry() {
 fn refuses_the_image(slug: &str, words: &str) {
     let names = ["registry", "ingress"];
     let failed = failing(slug, &names, "30s", &[]);
-    let seen = failed.get("registry").and_then(|check| check["failure"]["seen"].as_str());
-    assert!(failed.len() == 1 && seen.is_some_and(|seen| seen.contains(words)), "{failed:?}");
+    let actual = failed.get("registry").and_then(|check| check["failure"]["seen"].as_str());
+    assert!(failed.len() == 1 && actual.is_some_and(|actual| actual.contains(words)), "{failed:?}");
     record(&names, &[("registry", words)]);
 }
 

@@ -94,9 +94,9 @@ pub(crate) fn reported(text: &str) -> serde_json::Result<Vec<Value>> {
 }
 
 /// Runs these checks, and returns the failed ones.
-pub(crate) fn failing(slug: &str, names: &[&str], timeout: &str, more: &[&str]) -> BTreeMap<String, Value> {
+pub(crate) fn failing(slug: &str, names: &[&str], timeout: &str, extra_arguments: &[&str]) -> BTreeMap<String, Value> {
     let mut command = e2e(&["check", "--quiet", "--format", "json", "--ref", slug, "--timeout", timeout]);
-    let output = command.args(more).args(names).output().expect("e2e runs");
+    let output = command.args(extra_arguments).args(names).output().expect("e2e runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let checks = reported(&text).unwrap_or_else(|error| panic!("{error}: {text}{stderr}"));
@@ -111,12 +111,12 @@ pub(crate) fn failing(slug: &str, names: &[&str], timeout: &str, more: &[&str]) 
 }
 
 /// Asserts that only this check fails, and that the state that it reports contains `words`. Returns the failure.
-fn caught(slug: &str, name: &str, names: &[&str], words: &str, more: &[&str]) -> Value {
-    let failed = failing(slug, names, "30s", more);
+fn caught(slug: &str, name: &str, names: &[&str], words: &str, extra_arguments: &[&str]) -> Value {
+    let failed = failing(slug, names, "30s", extra_arguments);
     let text = serde_json::to_string_pretty(&failed).expect("JSON");
     assert_eq!(failed.keys().collect::<Vec<_>>(), [name], "{text}");
     let failure = &failed[name]["failure"];
-    assert!(failure["seen"].as_str().is_some_and(|seen| seen.contains(words)), "{words}: {text}");
+    assert!(failure["seen"].as_str().is_some_and(|actual| actual.contains(words)), "{words}: {text}");
     for part in ["expected", "object", "cause", "fix"] {
         assert!(failure[part].as_str().is_some_and(|it| !it.is_empty()), "{part}: {text}");
     }
@@ -138,8 +138,8 @@ fn explained(slug: &str, names: &[&str], expected: &[(&str, &str)]) {
     let failed = failing(slug, names, "2m", &["--commit", &COMMIT]);
     assert_causes(&failed, names, expected);
     for (check, record) in &failed {
-        let took = record["took"].as_f64();
-        assert!(took.is_some_and(|took| took < MAX_EARLY_STOP), "{check}: {took:?} s: {record:#}");
+        let duration = record["took"].as_f64();
+        assert!(duration.is_some_and(|duration| duration < MAX_EARLY_STOP), "{check}: {duration:?} s: {record:#}");
     }
 }
 

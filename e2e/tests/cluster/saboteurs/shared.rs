@@ -44,8 +44,8 @@ fn the_account_may_read_one_more_namespace() {
     let account = ["--clusterrole=view", "--serviceaccount=gitlab:gitlab"];
     run(owner(&["--namespace=kube-public", "create", "rolebinding", "curious"]).args(account));
     let failed = failing("curious", &["rbac"], "30s", &[]);
-    let seen = failed["rbac"]["failure"]["seen"].as_str().expect("what was seen");
-    assert!(seen.contains(" in kube-public"), "{seen}");
+    let actual = failed["rbac"]["failure"]["seen"].as_str().expect("what was seen");
+    assert!(actual.contains(" in kube-public"), "{actual}");
     record_reported(&["rbac"], &failed);
     assert!(failed["rbac"]["failure"]["details"].to_string().contains("curious"), "{failed:?}");
 }

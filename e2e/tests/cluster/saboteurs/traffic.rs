@@ -1,8 +1,10 @@
-//! Saboteurs of the way from a host to the pods: the checks `service` and `ingress`.
+//! Saboteurs of the route from a host to the pods: the checks `service` and `ingress`.
 
 use serde_json::json;
 
-use super::{QUICK, all, caught, explained, failing, intact, patch, record_reported, rule, wait_until_unserved};
+use super::{
+    QUICK, TIMEOUT, all, caught, explained, failing, intact, patch, record_reported, rule, wait_until_unserved,
+};
 use crate::fixture::{Cleanup, DEPLOYER, feed, http, owner};
 use crate::support::{eventually, run};
 
@@ -45,7 +47,7 @@ fn the_service_selects_the_pods_of_all_environments() {
     patch("service", "open", &json!({"spec": {"selector": {"ref": null}}}));
     let words =
         [("service", "the Service selects the pods of another environment"), ("ingress", "select the same pods")];
-    eventually("the endpoints", std::time::Duration::from_mins(1), || {
+    eventually("the endpoints", TIMEOUT, || {
         let failed = failing("open", &["service", "ingress"], "30s", &[]);
         if failed.len() == 2 { Ok(()) } else { Err(format!("{failed:?}")) }
     });
@@ -53,18 +55,16 @@ fn the_service_selects_the_pods_of_all_environments() {
 }
 
 #[test]
-fn the_service_responds_to_an_unknown_host() {
+fn the_ingress_routes_an_unknown_host() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("greedy");
     // Use a separate domain, so that the unknown hosts of other environments stay unknown.
     let rule = |host: &str| rule(host, "gitlab-k8s-demo-greedy", &json!({"name": "http-metrics"}));
     let rules = [rule("greedy.greedy.test"), rule("no-such-environment.greedy.test")];
     patch("ingress", "greedy", &json!({"spec": {"rules": rules}}));
-    eventually("the host", std::time::Duration::from_mins(1), || {
-        match http("no-such-environment.greedy.test", "/health") {
-            (200, _) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+    eventually("the host", TIMEOUT, || match http("no-such-environment.greedy.test", "/health") {
+        (200, _) => Ok(()),
+        other => Err(format!("{other:?}")),
     });
     caught("greedy", "ingress", &QUICK, "200", &["--host", "greedy.greedy.test"]);
 }
@@ -75,12 +75,12 @@ fn pods_of_another_environment_respond() {
     let (_cleanup, _other) = (intact("mixed"), intact("mixed-up"));
     let rule = rule("mixed.gitlab-k8s-demo.test", "gitlab-k8s-demo-mixed-up", &json!({"name": "http-metrics"}));
     patch("ingress", "mixed", &json!({"spec": {"rules": [rule]}}));
-    let failed = eventually("the controller", std::time::Duration::from_mins(1), || {
+    let failed = eventually("the controller", TIMEOUT, || {
         let failed = failing("mixed", &["ingress"], "30s", &[]);
-        if failed.is_empty() { Err("not yet") } else { Ok(failed) }.map_err(str::to_owned)
+        if failed.is_empty() { Err("no failure yet".to_owned()) } else { Ok(failed) }
     });
-    let seen = failed["ingress"]["failure"]["seen"].as_str().expect("what was seen");
-    assert!(seen.ends_with(", of mixed-up"), "{seen}");
+    let actual = failed["ingress"]["failure"]["seen"].as_str().expect("what was seen");
+    assert!(actual.ends_with(", of mixed-up"), "{actual}");
     record_reported(&["ingress"], &failed);
 }
 

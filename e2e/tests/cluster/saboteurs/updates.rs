@@ -63,7 +63,7 @@ fn the_log_is_not_json() {
 /// Asserts that only `rollout` fails, because requests have failed, and that it has seen the cause.
 fn fails_requests(slug: &str, names: &[&str], cause: &str) {
     let failed = failing(slug, names, "2m", &[]);
-    let seen = failed.get("rollout").and_then(|check| check["failure"]["seen"].as_str());
-    assert!(seen.is_some_and(|seen| seen.ends_with(" failed")), "{seen:?}");
+    let actual = failed.get("rollout").and_then(|check| check["failure"]["seen"].as_str());
+    assert!(actual.is_some_and(|actual| actual.ends_with(" failed")), "{actual:?}");
     assert_causes(&failed, names, &[("rollout", cause)]);
 }
