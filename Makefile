@@ -182,7 +182,7 @@ schema: ## Validate .gitlab-ci.yml against GitLab's schema and the manifests aga
 	.ci/schema
 
 .PHONY: deny
-deny: ## Check the licences, sources and duplicates of all dependencies
+deny: ## Check the licenses, sources and duplicates of all dependencies
 	cargo deny --workspace check bans licenses sources
 
 .PHONY: promtool

@@ -61,7 +61,7 @@ impl ServerProcess {
         let mut command = Command::new(&server.program);
         command
             .args(["--listen-address", &address.to_string(), "--ready-after", "0s"])
-            // A variable of the developer, such as GOGC, would change the server's behaviour.
+            // A variable of the developer, such as GOGC, would change the server's behavior.
             .env_clear()
             // As in the cluster. The Go service always logs JSON.
             .env("LOG_FORMAT", "json")

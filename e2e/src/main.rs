@@ -79,7 +79,7 @@ async fn watch(command: Command) -> ExitCode {
             return ExitCode::from(EXIT_ENVIRONMENT);
         }
     };
-    // These commands end by themselves when they are cancelled, and remove what they created.
+    // These commands end by themselves when they are canceled, and remove what they created.
     let (cancel, ends_itself) = (
         CancellationToken::new(),
         matches!(command, Command::Pipeline(_) | Command::Run(_) | Command::Check(_) | Command::Lesson(_)),

@@ -96,8 +96,8 @@ impl Comparison for Report {
         row("/metrics, latency p99", Milliseconds, &|found| &found.metrics.p99, None);
         row("/metrics, size", Bytes, &|found| &found.exposition, None);
         row("access log, size of a line", Bytes, &|found| &found.log_line, None);
-        row("CPU utilisation, /health", Percent, &|found| &found.health.busy, None);
-        row("CPU utilisation, /metrics", Percent, &|found| &found.metrics.busy, None);
+        row("CPU utilization, /health", Percent, &|found| &found.health.busy, None);
+        row("CPU utilization, /metrics", Percent, &|found| &found.metrics.busy, None);
         row("resident memory, idle", Mebibytes, &|found| &found.idle_memory, None);
         row("resident memory, peak", Mebibytes, &|found| &found.peak_memory, Some(AtMostOneIn(4.0)));
         row("start-up to first 200", Milliseconds, &|found| &found.start_up, Some(AtMostOneIn(2.0)));
@@ -215,8 +215,8 @@ mod tests {
         /metrics, latency p99                           4.50 ms                36.00 ms      0.12×              –
         /metrics, size                                  3,865 B                 3,865 B      1.00×              –
         access log, size of a line                        181 B                   181 B      1.00×              –
-        CPU utilisation, /health                           99 %                   100 %      0.99×              –
-        CPU utilisation, /metrics                          80 %                   100 %      0.80×              –
+        CPU utilization, /health                           99 %                   100 %      0.99×              –
+        CPU utilization, /metrics                          80 %                   100 %      0.80×              –
         resident memory, idle                           2.8 MiB                 8.8 MiB      0.31×              –
         resident memory, peak                           3.8 MiB                12.0 MiB      0.31×  ≤ 1/4: missed
         start-up to first 200               2.00 ms (1.90–2.10)     2.00 ms (1.90–2.10)      1.00×  ≤ 1/2: missed
@@ -237,8 +237,8 @@ mod tests {
         | /metrics, latency p99         |                  4.50 ms |               36.00 ms |     0.12× |             – |
         | /metrics, size                |                  3,865 B |                3,865 B |     1.00× |             – |
         | access log, size of a line    |                    181 B |                  181 B |     1.00× |             – |
-        | CPU utilisation, /health      |                     99 % |                  100 % |     0.99× |             – |
-        | CPU utilisation, /metrics     |                     80 % |                  100 % |     0.80× |             – |
+        | CPU utilization, /health      |                     99 % |                  100 % |     0.99× |             – |
+        | CPU utilization, /metrics     |                     80 % |                  100 % |     0.80× |             – |
         | resident memory, idle         |                  2.8 MiB |                8.8 MiB |     0.31× |             – |
         | resident memory, peak         |                  3.8 MiB |               12.0 MiB |     0.31× | ≤ 1/4: missed |
         | start-up to first 200         |      2.00 ms (1.90–2.10) |    2.00 ms (1.90–2.10) |     1.00× | ≤ 1/2: missed |

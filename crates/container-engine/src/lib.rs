@@ -6,14 +6,14 @@
 //!
 //! 1. [`error_chain`] formats an error with its causes. [`labels`] names the labels and environment variables. [`ownership`] identifies
 //!    processes. These three depend on nothing else in the crate.
-//! 2. [`labelled`] lists resources by label. [`creating`] determines whether a container will appear. [`pull`] pulls images. All three
+//! 2. [`labeled`] lists resources by label. [`creating`] determines whether a container will appear. [`pull`] pulls images. All three
 //!    take a connection.
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
 pub mod creating;
 pub mod error_chain;
-pub mod labelled;
+pub mod labeled;
 pub mod labels;
 pub mod ownership;
 pub mod pull;

@@ -1,4 +1,4 @@
-//! The version of GitLab whose behaviour is imitated.
+//! The version of GitLab whose behavior is imitated.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
 //! Numbers in words: `two hundred and five`, `twenty-one`, `two and a half`, `a quarter`.
 //!
-//! GitLab's gem for durations first replaces them by digits, with the gem `numerizer` 0.2. Its steps are a part of its behaviour: each
+//! GitLab's gem for durations first replaces them by digits, with the gem `numerizer` 0.2. Its steps are a part of its behavior: each
 //! one sees what the steps before it have left, and [`MARK`] precedes a number that was a word.
 
 use std::collections::HashMap;

@@ -40,7 +40,7 @@ pub enum Event {
     Line {
         /// The job's name.
         job: Arc<str>,
-        /// The line with secrets masked, including ANSI colours, without the line break.
+        /// The line with secrets masked, including ANSI colors, without the line break.
         line: String,
     },
     /// An attempt of a job ended.
@@ -66,7 +66,7 @@ pub enum Event {
     PipelineEnded {
         /// The pipeline's final status.
         status: Status,
-        /// The pipeline's duration. Serialised in seconds, with three decimals.
+        /// The pipeline's duration. Serialized in seconds, with three decimals.
         #[serde(rename = "took", serialize_with = "seconds")]
         duration: Duration,
     },
@@ -87,7 +87,7 @@ pub struct JobReport {
     pub attempt: usize,
     /// Whether another attempt follows.
     pub is_retried: bool,
-    /// The attempt's duration. Serialised in seconds, with three decimals.
+    /// The attempt's duration. Serialized in seconds, with three decimals.
     #[serde(rename = "took", serialize_with = "seconds")]
     pub duration: Duration,
     /// The reason for the status, for the user; may be empty.
@@ -105,7 +105,7 @@ pub struct JobReport {
     pub environment_url: Option<String>,
     /// The log file; `None` if the job never ran.
     pub log: Option<PathBuf>,
-    /// The last lines of the log, without colours; at most [`LAST_LINES`](crate::log::LAST_LINES).
+    /// The last lines of the log, without colors; at most [`LAST_LINES`](crate::log::LAST_LINES).
     #[serde(skip)]
     pub last_lines: Vec<String>,
 }

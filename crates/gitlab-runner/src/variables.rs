@@ -52,7 +52,7 @@ impl JobVariables {
     /// All variables of the job `planned`.
     ///
     /// # Errors
-    /// The variables refer to each other in a circle, or a value exceeds the size limit of an expansion. The job cannot run.
+    /// The variables refer to each other in a cycle, or a value exceeds the size limit of an expansion. The job cannot run.
     pub fn new(plan: &Plan, planned: &PlannedJob, facts: &Facts<'_>) -> Result<Self, ExpansionError> {
         let mut server = planned.variables.clone();
         for variable in persisted(plan, facts) {

@@ -107,18 +107,18 @@ impl<K> Namespaced for K where
 impl Environment {
     /// The objects of a kind that have the environment's label.
     pub async fn list<K: Namespaced>(&self) -> Result<Vec<K>, Failure> {
-        Ok(self.labelled().await?)
+        Ok(self.labeled().await?)
     }
 
     /// Like [`Self::list`]. A cluster that does not have the kind has no objects of it.
     pub(super) async fn list_if_known<K: Namespaced>(&self) -> Result<Vec<K>, Failure> {
-        match self.labelled().await {
+        match self.labeled().await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
             listed => Ok(listed?),
         }
     }
 
-    async fn labelled<K: Namespaced>(&self) -> kube::Result<Vec<K>> {
+    async fn labeled<K: Namespaced>(&self) -> kube::Result<Vec<K>> {
         let parameters = ListParams::default().labels(&format!("ref={}", self.reference));
         Ok(self.api::<K>().list(&parameters).await?.items)
     }

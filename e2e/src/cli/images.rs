@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use e2e::environment::images;
-use e2e::environment::images::{CATALOGUE, Image, ImagePolicy, Images, KubernetesVersion, SHARED};
+use e2e::environment::images::{CATALOG, Image, ImagePolicy, Images, KubernetesVersion, SHARED};
 use e2e::record::event::Event;
 use e2e::report;
 use e2e::report::live::{Live, Mode};
@@ -15,7 +15,7 @@ use super::{Format, Outcome, connect, write};
 /// Obtains the images of the harness and the pipeline: present ones are used, others pulled, else built
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImagesArguments {
-    /// Images of the catalogue [default: the node image, and all images that the harness and the pipeline use]
+    /// Images of the catalog [default: the node image, and all images that the harness and the pipeline use]
     #[arg(value_name = "NAME", value_parser = image)]
     names: Vec<&'static Image>,
 
@@ -49,7 +49,7 @@ pub(crate) struct ImageSource {
 
 fn image(name: &str) -> Result<&'static Image, String> {
     images::find(name).map_err(|nearest| {
-        let names = CATALOGUE.iter().map(|image| image.name).collect::<Vec<_>>().join(", ");
+        let names = CATALOG.iter().map(|image| image.name).collect::<Vec<_>>().join(", ");
         format!("unknown image, did you mean `{nearest}`? The images are {names}")
     })
 }

@@ -21,7 +21,7 @@ use crate::environment::cluster_dir::{ClusterDir, StateError};
 use crate::environment::{cluster_dir, orphans};
 use container_engine::creating::Creation;
 use container_engine::labels::CLUSTER;
-use container_engine::{labelled, labels};
+use container_engine::{labeled, labels};
 
 /// Number of attempts, because new resources may appear and existing ones may still be in use. With the pauses, this allows the engine
 /// 10 s to complete a node's container on a slow disk.
@@ -53,7 +53,7 @@ pub struct Removed {
     pub programs: usize,
     /// Containers: the nodes and the registry.
     pub containers: Vec<String>,
-    /// Images of runs. Images of the catalogue stay for later use.
+    /// Images of runs. Images of the catalog stay for later use.
     pub images: Vec<String>,
     pub volumes: Vec<String>,
     pub networks: Vec<String>,
@@ -133,7 +133,7 @@ struct Resources {
 async fn list(docker: &Docker, cluster: Option<&str>) -> Result<Resources, EngineError> {
     let filter = labels::filter(CLUSTER, cluster);
     let images = ListImagesOptionsBuilder::new().filters(&filter).build();
-    let (found, images) = tokio::try_join!(labelled::list(docker, CLUSTER, cluster), docker.list_images(Some(images)))?;
+    let (found, images) = tokio::try_join!(labeled::list(docker, CLUSTER, cluster), docker.list_images(Some(images)))?;
     let mut resources = Resources::default();
     for container in found.containers {
         resources.clusters.extend(container.value);

@@ -45,7 +45,7 @@ async fn end_within(selector: &Selector<'_>, timeout: Duration) -> usize {
     let found = find(selector);
     for signal in [Signal::TERM, Signal::KILL] {
         let deadline = tokio::time::Instant::now() + timeout;
-        let mut signalled = BTreeSet::new();
+        let mut signaled = BTreeSet::new();
         loop {
             let left = find(selector);
             if left.is_empty() {
@@ -54,7 +54,7 @@ async fn end_within(selector: &Selector<'_>, timeout: Duration) -> usize {
             if tokio::time::Instant::now() > deadline {
                 break;
             }
-            for process in left.iter().filter(|process| signalled.insert(**process)) {
+            for process in left.iter().filter(|process| signaled.insert(**process)) {
                 if let Some(process) = Pid::from_raw(*process) {
                     // The process may have ended just now.
                     let _ = kill_process(process, signal);

@@ -33,7 +33,7 @@ pub enum Event<'event> {
     /// A part of the setup has ended. The caller reports the error of a part that failed.
     #[serde(skip)]
     PartEnded { part: &'static str, verdict: Verdict, duration: Duration },
-    /// Progress in obtaining the image with this name in the catalogue.
+    /// Progress in obtaining the image with this name in the catalog.
     #[serde(skip)]
     Image { name: &'static str, progress: ImageProgress<'event> },
     /// A check of an environment starts.

@@ -35,7 +35,7 @@ pub enum JobLocation {
 pub struct JobCluster {
     /// The settings of the runner.
     pub config: RunnerConfig,
-    /// The name of a cluster of kind, on whose nodes the catalogue's images are loaded. The nodes of other clusters pull images.
+    /// The name of a cluster of kind, on whose nodes the catalog's images are loaded. The nodes of other clusters pull images.
     pub kind: Option<String>,
     /// Receives whether it is up.
     pub state: watch::Receiver<ClusterState>,

@@ -22,7 +22,7 @@ use crate::checks::{self, run};
 use crate::environment::images::Images;
 use crate::lessons::{ENVIRONMENT, File, Lesson, LessonResult, Seen};
 use crate::record::{Failure, Job, Verdict};
-use gitlab_runner::log::{StoredLine, without_colours};
+use gitlab_runner::log::{StoredLine, without_colors};
 use gitlab_runner::project::git;
 use gitlab_runner::project::git::{GitError, Repository};
 
@@ -183,7 +183,7 @@ fn hidden(context: &LessonContext, message: &str) -> Option<(String, String)> {
         let text = fs::read_to_string(context.dir.join(&log)).ok()?;
         let line = text.lines().find(|line| line.contains(message))?;
         let text = StoredLine::parse(line).map_or(line, |stored| stored.text);
-        Some((log, without_colours(text).trim().to_owned()))
+        Some((log, without_colors(text).trim().to_owned()))
     })
 }
 

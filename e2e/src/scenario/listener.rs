@@ -10,7 +10,7 @@ use crate::record::{JobStep, Verdict};
 use gitlab_ci::config::when::When;
 use gitlab_ci::plan::Plan;
 use gitlab_runner::event::{Event, EventSink};
-use gitlab_runner::log::without_colours;
+use gitlab_runner::log::without_colors;
 use gitlab_runner::status::Status;
 
 /// The start times of jobs.
@@ -79,7 +79,7 @@ pub(super) fn listener(
             starts.jobs.entry(job).or_insert(now);
         }
         Event::Step { job, step } => at(&job, step),
-        Event::Line { job, line } => recorder.say(&lane, &job, &without_colours(&line)),
+        Event::Line { job, line } => recorder.say(&lane, &job, &without_colors(&line)),
         Event::JobWaits { job, reason } => recorder.say(&lane, &job, &reason),
         Event::JobEnded(report) => {
             at(&report.job, "");

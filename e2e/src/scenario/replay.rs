@@ -15,7 +15,7 @@ use super::milestone::Reach;
 use super::project::Project;
 use super::recorder::Recorder;
 use super::variables;
-use crate::environment::images::{Image, Images, in_catalogue};
+use crate::environment::images::{Image, Images, in_catalog};
 use crate::{record, report};
 use gitlab_ci::config::environment::Action;
 use gitlab_ci::config::when::When;
@@ -222,13 +222,13 @@ pub fn environments(plan: &Plan) -> Vec<EnvironmentJobs> {
     deploying.collect()
 }
 
-/// The images of the catalogue that the jobs of a plan run in.
+/// The images of the catalog that the jobs of a plan run in.
 pub fn images_of(plan: &Plan) -> Vec<&'static Image> {
     let names = plan.jobs.iter().flat_map(|planned| {
         let images = planned.job.image.iter().chain(&planned.job.services);
         images.filter_map(|image| planned.expand_with(&image.name, &[]))
     });
-    names.filter_map(|name| in_catalogue(&name)).collect()
+    names.filter_map(|name| in_catalog(&name)).collect()
 }
 
 /// The status as in GitLab's API.

@@ -128,7 +128,7 @@ impl Baseline {
 }
 
 /// The objects with an environment's label.
-async fn labelled(environment: &Environment, kinds: &[Kind]) -> Result<Listing, Failure> {
+async fn labeled(environment: &Environment, kinds: &[Kind]) -> Result<Listing, Failure> {
     let selector = format!("{LABEL}={}", environment.reference);
     Ok(objects::list(&environment.client, kinds, &environment.namespace, &selector).await?)
 }
@@ -211,7 +211,7 @@ async fn settled(
 ) -> Result<Listing, Failure> {
     let started = Instant::now();
     loop {
-        let listing = labelled(environment, kinds).await?;
+        let listing = labeled(environment, kinds).await?;
         if listing.objects.is_empty() || started.elapsed() > environment.timeout {
             return Ok(listing);
         }

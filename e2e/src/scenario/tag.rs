@@ -13,7 +13,7 @@ use crate::checks::environment::Environment;
 pub(super) struct Tag<'run> {
     pub(super) scenario: &'run Scenario,
     pub(super) recorder: &'run Arc<Recorder>,
-    /// Runs the tag's pipeline. Cancelled if the branch's deployment fails.
+    /// Runs the tag's pipeline. Canceled if the branch's deployment fails.
     pub(super) replayer: Replayer,
     pub(super) live: &'run EnvironmentJobs,
     /// Reached when the branch's jobs that need neither registry nor cluster have ended.
@@ -29,12 +29,12 @@ impl Tag<'_> {
     pub(super) async fn run(self) -> Result<Vec<String>, ScenarioError> {
         tokio::select! {
             biased;
-            () = self.replayer.cancel.cancelled() => return Err(self.cancelled()),
+            () = self.replayer.cancel.cancelled() => return Err(self.canceled()),
             _ = self.is_compiled.reached() => {}
         }
         self.replay(&step(&self.replayer), "tag", &[]).await?;
         // Like a user, deploy the tag only after the branch is deployed.
-        let Some(on_live) = self.is_deployed.reached().await else { return Err(self.cancelled()) };
+        let Some(on_live) = self.is_deployed.reached().await else { return Err(self.canceled()) };
         if self.live.is_manual {
             let job = &self.live.job;
             self.replay(&play_step(self.live), &format!("play {job}"), &[Arc::clone(job)]).await?;
@@ -46,14 +46,14 @@ impl Tag<'_> {
         let work = async {
             match self.replayer.run(Ref::Tag, title, only).await {
                 Ok((_, verdict)) => Ok(((), verdict)),
-                Err(ReplayError::Interrupted) => Err(self.cancelled()),
+                Err(ReplayError::Interrupted) => Err(self.canceled()),
                 Err(error) => Err(error.into()),
             }
         };
         self.recorder.step(step, work).await
     }
 
-    fn cancelled(&self) -> ScenarioError {
+    fn canceled(&self) -> ScenarioError {
         if self.scenario.cancel.is_cancelled() { ScenarioError::Interrupted } else { ScenarioError::BranchFailed }
     }
 }

@@ -79,7 +79,7 @@ fn image_version(name: &str, reference: &str, id: Option<String>, digests: &[Str
         (None, Some(id)) => format!("{id}, the engine's own ID"),
         (None, None) => "no longer present".to_owned(),
     };
-    // An image of the catalogue may replace it, or its name may be complete.
+    // An image of the catalog may replace it, or its name may be complete.
     if name == reference { number } else { format!("{reference}, {number}") }
 }
 

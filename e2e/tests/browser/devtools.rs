@@ -79,7 +79,7 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
-    /// Sets the preferred colour scheme: `light` or `dark`.
+    /// Sets the preferred color scheme: `light` or `dark`.
     pub(crate) fn prefer(&mut self, theme: &str) {
         let feature = json!({ "name": "prefers-color-scheme", "value": theme });
         self.call("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));

@@ -21,7 +21,7 @@ pub(crate) const THEMES: [&str; 2] = ["light", "dark"];
 /// Expands all details: collapsed content has no width and no text.
 const OPEN: &str = "document.querySelectorAll('details').forEach(it => it.open = true)";
 
-/// Every visible text with its colour and the backgrounds behind it, the nearest first. Texts in drawings have no background of their
+/// Every visible text with its color and the backgrounds behind it, the nearest first. Texts in drawings have no background of their
 /// own; the library's tests verify their contrast.
 const TEXTS: &str = "(() => {
     const texts = [];
@@ -119,15 +119,15 @@ pub(crate) fn width(browser: &mut Browser) -> u64 {
 }
 
 /// Red, green, blue and opacity of `rgb(1, 2, 3)` or `rgba(1, 2, 3, 0.4)`.
-fn colour(text: &Value) -> ([f64; 3], f64) {
+fn color(text: &Value) -> ([f64; 3], f64) {
     let parts = text.as_str().unwrap().trim_start_matches("rgba(").trim_start_matches("rgb(").trim_end_matches(')');
     let parts: Vec<f64> = parts.split(", ").map(|it| it.parse().unwrap()).collect();
     ([parts[0] / 255.0, parts[1] / 255.0, parts[2] / 255.0], parts.get(3).copied().unwrap_or(1.0))
 }
 
-/// The visible colour of several layers, the nearest first.
+/// The visible color of several layers, the nearest first.
 fn blend(layers: &[Value]) -> [f64; 3] {
-    layers.iter().rev().map(colour).fold([1.0; 3], |below, (above, cover)| {
+    layers.iter().rev().map(color).fold([1.0; 3], |below, (above, cover)| {
         std::array::from_fn(|part| above[part] * cover + below[part] * (1.0 - cover))
     })
 }
@@ -174,7 +174,7 @@ fn both_themes_have_enough_contrast(#[case] record: Record) {
         browser.open(&report.page());
         assert_eq!(unreadable(&mut browser), Vec::<String>::new(), "{theme}");
         let body = browser.evaluate("getComputedStyle(document.body).backgroundColor");
-        contrast(colour(&body).0, [1.0; 3])
+        contrast(color(&body).0, [1.0; 3])
     });
     assert!(
         backgrounds[0] < 1.5 && backgrounds[1] > 10.0,

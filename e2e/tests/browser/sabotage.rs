@@ -41,7 +41,7 @@ fn a_page_that_is_too_wide_is_found(#[case] with: &str) {
 }
 
 #[rstest]
-#[case::grey_on_white("<p style='color: #999; background: #fff'>grey</p>", "grey")]
+#[case::gray_on_white("<p style='color: #999; background: #fff'>gray</p>", "gray")]
 #[case::half_of_black_on_white("<p style='color: rgb(0 0 0 / 40%); background: #fff'>thin</p>", "thin")]
 fn text_with_too_little_contrast_is_found(#[case] with: &str, #[case] seen: &str) {
     let (report, mut browser) = (sabotaged(with, "default-src 'none'"), Browser::start());

@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The log of the job `a`, in the repository.
 const LOG: &str = "target/e2e/pipelines/1/logs/a.log";
 
-/// The catalogue's image of the jobs: Debian's base system, with bash and Perl.
+/// The catalog's image of the jobs: Debian's base system, with bash and Perl.
 const IMAGE: &str = "debian-forky";
 
 /// A namespace, which is deleted at the end of the test, even if it panics. Tests that change the nodes or the cluster's DNS wait for it.

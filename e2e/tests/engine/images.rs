@@ -1,4 +1,4 @@
-//! Tests of the catalogue's images: how they are obtained, and that they work.
+//! Tests of the catalog's images: how they are obtained, and that they work.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -98,17 +98,17 @@ fn a_present_image_is_neither_pulled_nor_built_again() {
     assert!(versions.starts_with("Client Version: v1."), "{versions}");
 }
 
-/// The programs of an image of the catalogue, and how each reports its version.
+/// The programs of an image of the catalog, and how each reports its version.
 struct ImagePrograms {
-    /// The image's name in the catalogue.
+    /// The image's name in the catalog.
     image: &'static str,
-    /// The version according to the catalogue or the recipe.
+    /// The version according to the catalog or the recipe.
     version: &'static str,
     /// The programs, with the arguments that make them print their version.
     programs: &'static [&'static [&'static str]],
 }
 
-/// The versions of a node's parts that are not in their names in the catalogue.
+/// The versions of a node's parts that are not in their names in the catalog.
 const PARTS: &[ImagePrograms] = &[
     ImagePrograms {
         image: "kubernetes-1.37",
@@ -175,7 +175,7 @@ fn assert_versions(name: &str, reference: &str, version: &str, programs: &[&[&st
 }
 
 #[test]
-fn programs_have_the_versions_in_the_catalogue() {
+fn programs_have_the_versions_in_the_catalog() {
     let names: Vec<_> = PROGRAMS.iter().map(|(name, _)| *name).collect();
     let images = obtain(&names);
     for (name, programs) in PROGRAMS {
@@ -186,7 +186,7 @@ fn programs_have_the_versions_in_the_catalogue() {
         assert_versions(name, &images[*name].0, version, programs);
     }
     let public =
-        e2e::environment::images::CATALOGUE.iter().filter(|image| image.upstream.is_some()).map(|image| image.name);
+        e2e::environment::images::CATALOG.iter().filter(|image| image.upstream.is_some()).map(|image| image.name);
     let untested: Vec<_> = public.filter(|name| !names.contains(name)).collect();
     assert_eq!(untested, ["kind-node-1.34"], "`make test-versions` runs a cluster of that one");
 }
@@ -218,7 +218,7 @@ fn a_built_image_contains_no_mirror_and_no_proxy() {
 }
 
 #[test]
-fn a_misspelt_image_name_suggests_the_most_similar_one() {
+fn a_misspelled_image_name_suggests_the_most_similar_one() {
     let output = e2e(&["images", "kubctl"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();

@@ -22,13 +22,13 @@ use tokio::time::sleep;
 
 use crate::support;
 
-/// An image of the catalogue with bash and git.
+/// An image of the catalog with bash and git.
 pub(crate) const DEBIAN: &str = "docker";
 
 /// Time limit for the removal of volumes.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Builds an image from the catalogue's Debian image, once for all tests.
+/// Builds an image from the catalog's Debian image, once for all tests.
 fn image(name: &str, dockerfile: &str) -> String {
     let dockerfile = dockerfile.replace("DEBIAN", &support::image(DEBIAN));
     let dir = tempfile::tempdir().unwrap();

@@ -110,7 +110,7 @@ async fn leftovers_of_a_killed_process_are_removed() {
 }
 
 #[tokio::test]
-async fn a_cancelled_preparation_cleans_up() {
+async fn a_canceled_preparation_cleans_up() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let given_up = tokio::time::timeout(Duration::from_millis(150), pipeline.prepare(DEBIAN, |_| ())).await;
     drop(given_up);

@@ -135,7 +135,7 @@ async fn a_containers_description_contains_no_secret() {
 }
 
 #[tokio::test]
-async fn a_preparation_that_waits_for_a_service_can_be_cancelled() {
+async fn a_preparation_that_waits_for_a_service_can_be_canceled() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let silent =
         ServiceRequest { command: Some(["sleep", "1000"].map(str::to_owned).into()), ..service(&WITH_SH, &["web"]) };

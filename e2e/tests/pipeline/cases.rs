@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use gitlab_runner::log::without_colours;
+use gitlab_runner::log::without_colors;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -41,7 +41,7 @@ struct Suite {
 #[serde(deny_unknown_fields)]
 struct Case {
     name: String,
-    /// The kind of behaviour.
+    /// The kind of behavior.
     kind: String,
     /// Where GitLab Runner decides.
     source: String,
@@ -73,7 +73,7 @@ struct Expected {
     /// Whether the failure is allowed.
     #[serde(default)]
     allowed: bool,
-    /// Parts of the log without colours. `<exit N>` stands for the executor's words for an exit code.
+    /// Parts of the log without colors. `<exit N>` stands for the executor's words for an exit code.
     #[serde(default)]
     has: Vec<String>,
     /// What is not in the log.
@@ -153,7 +153,7 @@ fn compare(run: &Run, job: &str, expected: &Expected, executor: &str) -> Vec<Str
     if found != wanted {
         wrong.push(format!("{found} instead of {wanted}: {}", ended["why"]));
     }
-    let lines: Vec<_> = run.all_lines(job).iter().map(|line| without_colours(line)).collect();
+    let lines: Vec<_> = run.all_lines(job).iter().map(|line| without_colors(line)).collect();
     let log = format!("\n{}\n", lines.join("\n"));
     for text in expected.has.iter().map(|text| with_exit_codes(text, executor)) {
         if !log.contains(&text) {

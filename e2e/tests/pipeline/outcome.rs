@@ -32,7 +32,7 @@ impl Run {
         lines.map(|event| event["line"].as_str().expect("a line").to_owned()).collect()
     }
 
-    /// The lines that a job wrote, without the runner's own coloured lines.
+    /// The lines that a job wrote, without the runner's own colored lines.
     pub(crate) fn lines(&self, job: &str) -> Vec<String> {
         self.all_lines(job).into_iter().filter(|line| !line.starts_with('\x1b')).collect()
     }

@@ -44,7 +44,7 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
     run(Command::new("docker").args(arguments))
 }
 
-/// Obtains an image of the catalogue, and returns its reference.
+/// Obtains an image of the catalog, and returns its reference.
 pub(crate) fn image(name: &str) -> String {
     let images = run(&mut e2e(&["images", "--format", "json", name]));
     let images: serde_json::Value = serde_json::from_str(&images).unwrap();

@@ -205,10 +205,10 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
     })
 }
 
-/// The maximum edit distance at which the name of an entry counts as a misspelt keyword.
+/// The maximum edit distance at which the name of an entry counts as a misspelled keyword.
 const MAX_EDIT_DISTANCE: usize = 2;
 
-/// Reports an entry without a script. Returns whether to read it as a job: `false` if its name looks like a misspelt
+/// Reports an entry without a script. Returns whether to read it as a job: `false` if its name looks like a misspelled
 /// keyword of the top level.
 fn report_missing_script(name: &str, span: Span, node: &Node, reader: &mut Reader<'_>) -> bool {
     // Its script may be in a parent or a reference that was not found.

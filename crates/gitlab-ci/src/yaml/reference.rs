@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::misspelt(
+    #[case::misspelled(
         ".a: {script: [x]}\nb:\n  script: !reference [.a, scirpt]\n",
         "a.yml:3:22: !reference [\".a\", \"scirpt\"] could not be found did you mean `script`?"
     )]

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex};
 
 use gitlab_runner::event::{Event, EventSink};
-use gitlab_runner::log::{JobLog, Stream, without_colours};
+use gitlab_runner::log::{JobLog, Stream, without_colors};
 use gitlab_runner::mask::Masker;
 use libfuzzer_sys::fuzz_target;
 
@@ -62,7 +62,7 @@ fn view(masker: &Masker, secret: &[u8], chunks: &[&[u8]]) {
     }
     log.flush();
     for line in
-        lines.lock().expect("no thread panicked").iter().map(|line| without_colours(line)).chain(log.last_lines())
+        lines.lock().expect("no thread panicked").iter().map(|line| without_colors(line)).chain(log.last_lines())
     {
         assert!(!shows(line.as_bytes(), secret), "the view has the secret: {line:?}");
     }

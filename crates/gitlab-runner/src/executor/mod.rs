@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 pub use self::credentials::login;
 pub use self::image_source::{ImageSource, Resolved};
-pub use self::reference::{normalise, registry};
+pub use self::reference::{normalize, registry};
 pub use self::request::{ExecutorError, FailureReason, ImageRequest, Request, ServiceRequest, StepState};
 pub use self::script_end::{ScriptEnd, signal_name};
 pub use self::sweep::SweepError;

@@ -3,11 +3,11 @@
 /// The full form of an image reference, with registry and tag: `github.com/distribution/reference`, `normalize.go`.
 ///
 /// ```
-/// use gitlab_runner::executor::normalise;
+/// use gitlab_runner::executor::normalize;
 ///
-/// assert_eq!(normalise("debian"), "docker.io/library/debian:latest");
+/// assert_eq!(normalize("debian"), "docker.io/library/debian:latest");
 /// ```
-pub fn normalise(name: &str) -> String {
+pub fn normalize(name: &str) -> String {
     let named = registry(name).and_then(|registry| Some((registry, name.strip_prefix(registry)?.strip_prefix('/')?)));
     let (registry, rest) = named.unwrap_or(("docker.io", name));
     let registry = if registry == "index.docker.io" { "docker.io" } else { registry };
@@ -31,8 +31,8 @@ pub fn registry(name: &str) -> Option<&str> {
 }
 
 /// The registry and the repository of a full reference, without tag and digest.
-pub(super) fn repository(normalised: &str) -> &str {
-    let name = normalised.split('@').next().unwrap_or(normalised);
+pub(super) fn repository(normalized: &str) -> &str {
+    let name = normalized.split('@').next().unwrap_or(normalized);
     match name.rfind(':') {
         Some(at) if !name.get(at..).unwrap_or_default().contains('/') => name.get(..at).unwrap_or(name),
         _ => name,
@@ -71,8 +71,8 @@ mod tests {
     #[case("a@sha256:00", "docker.io/library/a@sha256:00", "docker.io/library/a")]
     #[case("r.test/a:1@sha256:00", "r.test/a:1@sha256:00", "r.test/a")]
     fn references_are_completed(#[case] name: &str, #[case] expected: &str, #[case] expected_repository: &str) {
-        assert_eq!(normalise(name), expected);
-        assert_eq!(repository(&normalise(name)), expected_repository);
+        assert_eq!(normalize(name), expected);
+        assert_eq!(repository(&normalize(name)), expected_repository);
     }
 
     #[rstest]

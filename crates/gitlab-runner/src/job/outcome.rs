@@ -22,7 +22,7 @@ pub struct JobOutcome {
     pub environment_url: Option<String>,
     /// The variables of the job's `dotenv` reports, for later jobs.
     pub dotenv: Vec<Variable>,
-    /// The last lines of the log, without colours.
+    /// The last lines of the log, without colors.
     pub last_lines: Vec<String>,
 }
 

@@ -37,7 +37,7 @@ const PIPEFAIL: &str = "if [ -n \"${BASH_VERSION:-}\" ] || (set -o pipefail) 2> 
 const EXIT_CODE_CHECK: &str =
     "_runner_exit_code=$?; if [ $_runner_exit_code -ne 0 ]; then exit $_runner_exit_code; fi\n";
 
-/// The colour of an echoed command, as in GitLab Runner.
+/// The color of an echoed command, as in GitLab Runner.
 const BOLD_GREEN: &str = "\x1b[32;1m";
 const RESET: &str = "\x1b[0;m";
 

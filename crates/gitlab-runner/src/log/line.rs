@@ -90,9 +90,9 @@ fn marker(text: &str) -> Option<(Piece<'_>, &str)> {
 /// A text without ANSI control sequences and control characters, except for tabs.
 ///
 /// ```
-/// assert_eq!(gitlab_runner::log::without_colours("\x1b[32;1mpassed\x1b[0m"), "passed");
+/// assert_eq!(gitlab_runner::log::without_colors("\x1b[32;1mpassed\x1b[0m"), "passed");
 /// ```
-pub fn without_colours(text: &str) -> String {
+pub fn without_colors(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\x1b') {
@@ -155,11 +155,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case::colours("\x1b[32;1mgreen\x1b[0;m x", "green x")]
+    #[case::colors("\x1b[32;1mgreen\x1b[0;m x", "green x")]
     #[case::clear("\x1b[0Kx", "x")]
     #[case::other("a\x07b\tc", "ab\tc")]
     #[case::incomplete_sequence("a\x1b[3", "a")]
     fn control_sequences_are_removed(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(without_colours(text), expected);
+        assert_eq!(without_colors(text), expected);
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use self::line::{Piece, pieces, without_colours};
+pub use self::line::{Piece, pieces, without_colors};
 use self::line::{number, without_section_markers};
 use self::stored::PREFIX_LENGTH;
 pub use self::stored::{StoredLine, Stream};
@@ -185,7 +185,7 @@ impl JobLog {
         self.lock().lost.clone()
     }
 
-    /// The last lines of the log, without colours; at most [`LAST_LINES`].
+    /// The last lines of the log, without colors; at most [`LAST_LINES`].
     pub fn last_lines(&self) -> Vec<String> {
         self.lock().last_lines.iter().cloned().collect()
     }
@@ -291,7 +291,7 @@ impl Inner {
 
     fn end_line(&mut self, stream: Stream, whole: &str, lines: &mut Vec<String>) {
         let Some(mut line) = without_section_markers(whole) else { return };
-        let mut plain = without_colours(&line);
+        let mut plain = without_colors(&line);
         // A secret may have been in pieces, with control sequences between them.
         if plain.len() != whole.len() {
             let masked = self.state(stream).masker.masked(&plain);

@@ -54,7 +54,7 @@ fn a_message_of_the_runner_is_in_the_file_at_once() {
 }
 
 #[rstest]
-#[case::colours(b"a s3cr3t\x1b[1m-value b\n", "a [MASKED] b")]
+#[case::colors(b"a s3cr3t\x1b[1m-value b\n", "a [MASKED] b")]
 #[case::utf16(b"s\x003\0c\0r\x003\0t\0-\0v\0a\0l\0u\0e\0\n", "[MASKED]")]
 #[case::a_section_marker(b"s3cr3tsection_start:1:x\r\x1b[0K-value\n", "[MASKED]")]
 fn a_secret_in_pieces_is_masked_in_the_view(#[case] output: &[u8], #[case] expected: &str) {
@@ -65,7 +65,7 @@ fn a_secret_in_pieces_is_masked_in_the_view(#[case] output: &[u8], #[case] expec
 }
 
 #[test]
-fn colours_stay_in_a_line_without_a_secret() {
+fn colors_stay_in_a_line_without_a_secret() {
     let (_dir, log, lines) = log(1 << 20);
     log.write(Stream::Out, b"\x1b[1mhello\x1b[0m s3cr3t-value\n");
     log.flush();
@@ -88,7 +88,7 @@ proptest! {
         let (_dir, log, lines) = log(1 << 20);
         log.write(Stream::Out, format!("{output}\n").as_bytes());
         log.flush();
-        let views = lines.lock().unwrap().iter().map(|line| without_colours(line)).chain(log.last_lines()).collect::<Vec<_>>();
+        let views = lines.lock().unwrap().iter().map(|line| without_colors(line)).chain(log.last_lines()).collect::<Vec<_>>();
         prop_assert!(!views.iter().any(|view| view.contains("s3cr3t-value")), "{views:?}");
     }
 }

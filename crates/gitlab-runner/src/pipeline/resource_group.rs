@@ -7,7 +7,7 @@ use std::time::Duration;
 use private_dir::{Lock, PrivateDir};
 use sha1::{Digest, Sha1};
 
-/// Time between two attempts to take the lock. Polling is necessary because a blocking wait for a file lock cannot be cancelled.
+/// Time between two attempts to take the lock. Polling is necessary because a blocking wait for a file lock cannot be canceled.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A held resource group. It is released when this is dropped, or when the process ends in any way.

@@ -61,7 +61,7 @@ pub fn copy_entry(from: &Path, to: &Path) -> io::Result<()> {
     copy_file(from, to, &fs::symlink_metadata(from)?)
 }
 
-/// Copies a file with its modification time, by which git recognises an unchanged file.
+/// Copies a file with its modification time, by which git recognizes an unchanged file.
 fn copy_file(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
     if metadata.is_symlink() {
         return symlink(fs::read_link(from)?, to);

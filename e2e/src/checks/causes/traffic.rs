@@ -124,7 +124,7 @@ pub(in crate::checks) fn class<'class>(
 }
 
 /// Candidates for the label [`NAME`] of the controller that a class names: the first part of its domain, and its path.
-/// `traefik.io/ingress-controller` is labelled `traefik`, `k8s.io/ingress-nginx` is labelled `ingress-nginx`.
+/// `traefik.io/ingress-controller` is labeled `traefik`, `k8s.io/ingress-nginx` is labeled `ingress-nginx`.
 pub(in crate::checks) fn controller_names(controller: &str) -> Vec<String> {
     let (domain, path) = controller.split_once('/').unwrap_or((controller, ""));
     let names = [domain.split('.').next().unwrap_or_default(), path];

@@ -119,7 +119,7 @@ mod tests {
     #[case::reads_only(json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list"]}), false)]
     #[case::another_kind(json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}), false)]
     #[case::no_resource(json!({"nonResourceURLs": ["/metrics"], "verbs": ["create"]}), false)]
-    fn a_rule_that_allows_deployments_is_recognised(#[case] rule: serde_json::Value, #[case] expected: bool) {
+    fn a_rule_that_allows_deployments_is_recognized(#[case] rule: serde_json::Value, #[case] expected: bool) {
         assert_eq!(deploys(&serde_json::from_value(rule).unwrap()), expected);
     }
 

@@ -193,7 +193,7 @@ async fn gateway_controller(target: &Target, route: &HttpRoute) -> Result<Contro
     })?;
     let gateway = gateway.ok_or_else(|| format!("there is no Gateway {namespace}/{}", parent.name))?;
     // Controllers that start a program for each Gateway label it: <https://gateway-api.sigs.k8s.io/geps/gep-1762/>
-    let mut pods = labelled(target, &format!("gateway.networking.k8s.io/gateway-name={}", parent.name)).await;
+    let mut pods = labeled(target, &format!("gateway.networking.k8s.io/gateway-name={}", parent.name)).await;
     if pods.is_empty() {
         let class = Api::<GatewayClass>::all(target.client.clone()).get_opt(&gateway.spec.gateway_class_name).await;
         if let Ok(Some(class)) = class {
@@ -210,7 +210,7 @@ async fn controller_pods(target: &Target, controller: &str) -> Vec<Pod> {
     let names = traffic::controller_names(controller).join(",");
     let mut pods = Vec::new();
     for label in [traffic::NAME, "app"] {
-        pods.extend(labelled(target, &format!("{label} in ({names})")).await);
+        pods.extend(labeled(target, &format!("{label} in ({names})")).await);
     }
     pods.sort_by_key(path_of);
     pods.dedup_by_key(|pod| path_of(pod));
@@ -218,7 +218,7 @@ async fn controller_pods(target: &Target, controller: &str) -> Vec<Pod> {
 }
 
 /// The ready pods of the whole cluster with a label.
-async fn labelled(target: &Target, selector: &str) -> Vec<Pod> {
+async fn labeled(target: &Target, selector: &str) -> Vec<Pod> {
     let pods = Api::<Pod>::all(target.client.clone()).list(&ListParams::default().labels(selector)).await;
     pods.into_iter().flatten().filter(|pod| pod.metadata.deletion_timestamp.is_none() && serves(pod)).collect()
 }

@@ -29,7 +29,7 @@ pub(super) async fn find(target: &Target) -> Search<Prometheus> {
     })?;
     let candidates: Vec<Prometheus> = services.iter().filter_map(candidate).collect();
     if candidates.is_empty() {
-        return Err(format!("no Service is named or labelled prometheus and has its port; {REMEDY}"));
+        return Err(format!("no Service is named or labeled prometheus and has its port; {REMEDY}"));
     }
     let mut answering = Vec::new();
     for candidate in &candidates {
@@ -110,7 +110,7 @@ mod tests {
     #[case::exporter(json!({"name": "prometheus-node-exporter"}), json!([{"name": "http", "port": 9100}]), None)]
     #[case::operator_itself(json!({"name": "prometheus-operator"}), json!([{"name": "http", "port": 8080}]), None)]
     #[case::another(json!({"name": "grafana"}), json!([{"name": "http", "port": 9090}]), None)]
-    fn a_service_of_prometheus_is_recognised(
+    fn a_service_of_prometheus_is_recognized(
         #[case] metadata: serde_json::Value,
         #[case] ports: serde_json::Value,
         #[case] expected: Option<&str>,

@@ -71,11 +71,11 @@ pub(crate) struct PipelineArguments {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..1 << 20), value_name = "MIB")]
     max_artifacts_size: u64,
 
-    /// How images of the catalogue may be obtained
+    /// How images of the catalog may be obtained
     #[arg(long = "images", default_value = "auto", value_name = "POLICY")]
     policy: ImagePolicy,
 
-    /// The directory with the recipes of the catalogue's images; if it is missing, images are only pulled
+    /// The directory with the recipes of the catalog's images; if it is missing, images are only pulled
     #[arg(long, default_value = "images", value_name = "DIR")]
     recipes: PathBuf,
 
@@ -229,7 +229,7 @@ fn unknown(name: &str, plan: &Plan) -> String {
     format!("there is no job `{name}` in this pipeline; the jobs are {names}")
 }
 
-/// The images of the catalogue, if there are recipes.
+/// The images of the catalog, if there are recipes.
 fn images(
     arguments: &PipelineArguments,
     engine: &bollard::Docker,

@@ -1,4 +1,4 @@
-//! Provides the catalogue's images to jobs that run in pods of a cluster of `e2e up`.
+//! Provides the catalog's images to jobs that run in pods of a cluster of `e2e up`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::environment::images::Images;
 use container_engine::error_chain::error_chain;
 use gitlab_runner::executor::{ImageSource, Resolved};
 
-/// The catalogue's images on the nodes of a cluster: each is obtained by the engine and then copied to the nodes that lack it.
+/// The catalog's images on the nodes of a cluster: each is obtained by the engine and then copied to the nodes that lack it.
 pub struct JobImages {
     images: Arc<Images>,
     docker: Docker,

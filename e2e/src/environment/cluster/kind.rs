@@ -1,7 +1,7 @@
 //! Creates clusters with kind, and identifies the run that a cluster belongs to.
 //!
 //! kind cannot label its nodes, but engines copy an image's labels to its containers. So every run gets its own image: the node
-//! image plus the run's labels. A node is labelled from the moment it exists, and once the image is removed, no new node of the run
+//! image plus the run's labels. A node is labeled from the moment it exists, and once the image is removed, no new node of the run
 //! can start.
 
 use std::path::Path;

@@ -145,7 +145,7 @@ impl Engine {
     }
 }
 
-/// The total size in bytes of the catalogue's images that are present, without the layers that they share. 0 if the engine does not
+/// The total size in bytes of the catalog's images that are present, without the layers that they share. 0 if the engine does not
 /// report it.
 pub(super) async fn image_bytes(engine: &Result<Engine, EngineError>) -> u64 {
     let Ok(engine) = engine else { return 0 };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 use super::build_log::BuildLog;
-use super::catalogue::{Builder, Image};
+use super::catalog::{Builder, Image};
 use super::diagnose::{Diagnosis, diagnose};
 use crate::environment::command;
 use crate::environment::command::CommandError;
@@ -151,7 +151,7 @@ const SECRETS: [(&str, &str); 4] = [
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalogue::find;
+    use super::super::catalog::find;
     use super::*;
     use crate::environment::package_sources::tests::read;
 

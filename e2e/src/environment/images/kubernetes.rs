@@ -4,9 +4,9 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-use super::catalogue::{Image, KIND_NODE_1_34, KIND_NODE_1_37};
+use super::catalog::{Image, KIND_NODE_1_34, KIND_NODE_1_37};
 
-/// A Kubernetes version for which the catalogue has a node image: the oldest supported minor version and the newest.
+/// A Kubernetes version for which the catalog has a node image: the oldest supported minor version and the newest.
 /// <https://kubernetes.io/releases/>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum KubernetesVersion {

@@ -3,7 +3,7 @@
 
 mod build;
 mod build_log;
-mod catalogue;
+mod catalog;
 mod diagnose;
 mod kubernetes;
 mod obtain;
@@ -20,4 +20,4 @@ pub use self::obtain::{Images, ObtainError, ResolvedImage, is_known};
 pub use self::policy::ImagePolicy;
 pub use self::presence::{PackageRegistry, Presence, package_registries, presence};
 pub use self::recipe::{RecipeError, add_directory, digits};
-pub use self::source::in_catalogue;
+pub use self::source::in_catalog;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::build::{Build, BuildError};
-use super::catalogue::{Builder, CATALOGUE, Image, short};
+use super::catalog::{Builder, CATALOG, Image, short};
 use super::kubernetes::KubernetesVersion;
 use super::policy::{BUILT, ImagePolicy};
 use super::presence::{Presence, built_reference, presence_of};
@@ -23,7 +23,7 @@ use container_engine::pull::pull;
 /// An image that is now present.
 #[derive(Clone, Debug, Serialize)]
 pub struct ResolvedImage {
-    /// The name in the catalogue.
+    /// The name in the catalog.
     pub name: &'static str,
     /// The reference for running it.
     pub reference: String,
@@ -238,10 +238,10 @@ impl Images {
     }
 }
 
-/// Whether a tag belongs to an image of the catalogue, pulled or built from any version of its recipe.
+/// Whether a tag belongs to an image of the catalog, pulled or built from any version of its recipe.
 pub fn is_known(tag: &str) -> bool {
     let built = tag.strip_prefix(BUILT).and_then(|rest| rest.split_once(':')).map(|(name, _)| name);
-    CATALOGUE.iter().any(|image| built == Some(image.name) || image.upstream.is_some_and(|it| short(it) == tag))
+    CATALOG.iter().any(|image| built == Some(image.name) || image.upstream.is_some_and(|it| short(it) == tag))
 }
 
 /// Reads the package registries of this machine, on another thread because apt takes up to a second.
@@ -267,7 +267,7 @@ mod tests {
     #[case::pulled_with_a_namespace("kindest/node:v1.37.0", true)]
     #[case::another_version("rust:1.95", false)]
     #[case::another_registry("example.org/gitlab-ci-k8s-demo/rust:1", false)]
-    fn a_tag_of_the_catalogue_is_known(#[case] tag: &str, #[case] expected: bool) {
+    fn a_tag_of_the_catalog_is_known(#[case] tag: &str, #[case] expected: bool) {
         assert_eq!(is_known(tag), expected);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use bollard::Docker;
 use futures_util::future::try_join_all;
 
-use super::catalogue::{Builder, Image, SHARED};
+use super::catalog::{Builder, Image, SHARED};
 use super::kubernetes::KubernetesVersion;
 use super::policy::{BUILT, ImagePolicy};
 use super::recipe::{RecipeError, hash};
@@ -98,7 +98,7 @@ fn is_built_with(image: &Image, directory: &str) -> bool {
 mod tests {
     use rstest::rstest;
 
-    use super::super::catalogue::CATALOGUE;
+    use super::super::catalog::CATALOG;
     use super::super::find;
     use super::*;
 
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn exactly_the_recipes_with_requirements_need_the_python_index() {
         let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images");
-        for image in CATALOGUE {
+        for image in CATALOG {
             let has_wheels = recipes.join(image.recipe.dir).join("requirements.txt").is_file();
             let asks = package_registries(image).any(|registry| registry == PackageRegistry::Python);
             assert_eq!(has_wheels, asks, "{}", image.name);

@@ -6,7 +6,7 @@ use std::{fs, io};
 
 use sha2::{Digest, Sha256};
 
-use super::catalogue::{Builder, Image};
+use super::catalog::{Builder, Image};
 
 /// The build argument with a version, which is also the name of the directory with that version's module.
 const VERSION: &str = "VERSION";
@@ -103,7 +103,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalogue::Recipe;
+    use super::super::catalog::Recipe;
     use super::*;
 
     const fn image(builder: Builder) -> Image {

@@ -1,17 +1,17 @@
-//! Provides the catalogue's images to the jobs of a pipeline.
+//! Provides the catalog's images to the jobs of a pipeline.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::catalogue::{CATALOGUE, Image};
+use super::catalog::{CATALOG, Image};
 use super::obtain::Images;
 use container_engine::error_chain::error_chain;
-use gitlab_runner::executor::{ImageSource, Resolved, normalise};
+use gitlab_runner::executor::{ImageSource, Resolved, normalize};
 
 impl ImageSource for Images {
     fn resolve<'source>(&'source self, name: &'source str) -> BoxFuture<'source, Result<Option<Resolved>, String>> {
         async move {
-            let Some(image) = in_catalogue(name) else { return Ok(None) };
+            let Some(image) = in_catalog(name) else { return Ok(None) };
             let obtained = self
                 .obtain_one(image)
                 .await
@@ -27,11 +27,11 @@ impl ImageSource for Images {
     }
 }
 
-/// The catalogue's image with this name or upstream reference.
-pub fn in_catalogue(name: &str) -> Option<&'static Image> {
-    let full = normalise(name);
-    let matches = |image: &&Image| image.name == name || image.upstream.is_some_and(|it| normalise(it) == full);
-    CATALOGUE.iter().copied().find(|image| matches(image))
+/// The catalog's image with this name or upstream reference.
+pub fn in_catalog(name: &str) -> Option<&'static Image> {
+    let full = normalize(name);
+    let matches = |image: &&Image| image.name == name || image.upstream.is_some_and(|it| normalize(it) == full);
+    CATALOG.iter().copied().find(|image| matches(image))
 }
 
 #[cfg(test)]
@@ -50,6 +50,6 @@ mod tests {
     #[case::without_upstream("debian-forky", Some("debian-forky"))]
     #[case::unknown("debian:13", None)]
     fn an_image_is_found_by_name_or_reference(#[case] name: &str, #[case] expected: Option<&str>) {
-        assert_eq!(in_catalogue(name).map(|image| image.name), expected);
+        assert_eq!(in_catalog(name).map(|image| image.name), expected);
     }
 }

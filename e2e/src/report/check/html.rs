@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_escaped_and_without_colours() {
+    fn texts_are_escaped_and_without_colors() {
         let page = page(&fixture::failed());
         assert_eq!(page.matches("</style>").count(), 1);
         assert!(

@@ -1,7 +1,7 @@
 //! A pipeline, in a live view: a log shows every line of every job with the job's name before it.
 
 use gitlab_runner::event::{Event, JobReport};
-use gitlab_runner::log::without_colours;
+use gitlab_runner::log::without_colors;
 use gitlab_runner::status::Status;
 
 use super::change::{Change, LiveEvent};
@@ -11,7 +11,7 @@ impl LiveEvent for Event {
     fn change(&self) -> Change<'_> {
         match self {
             Self::JobStarted { job, .. } | Self::Step { job, .. } => Change::Starts((&**job).into()),
-            Self::Line { job, line } => Change::Prints((&**job).into(), without_colours(line).into()),
+            Self::Line { job, line } => Change::Prints((&**job).into(), without_colors(line).into()),
             Self::JobEnded(report) => Change::Ends((&*report.job).into()),
             _ => Change::Nothing,
         }

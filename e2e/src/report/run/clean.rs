@@ -1,10 +1,10 @@
-//! Removes colours and other control characters from the output of programs: terminals would interpret them, and XML does not allow
+//! Removes colors and other control characters from the output of programs: terminals would interpret them, and XML does not allow
 //! them.
 //!
 //! All fields are listed explicitly, so that a new field does not compile until it is handled here.
 
 use crate::record::{Check, Failure, Job, JobStep, Pipeline, Project, Record, Span, Step, Verdict};
-use gitlab_runner::log::without_colours;
+use gitlab_runner::log::without_colors;
 
 /// Returns a copy of the record in which all texts can be displayed.
 pub(in crate::report) fn cleaned(record: &Record) -> Record {
@@ -125,7 +125,7 @@ pub(in crate::report) fn texts(all: &[String]) -> Vec<String> {
 }
 
 pub(in crate::report) fn text(text: &str) -> String {
-    let mut clean = text.lines().map(|line| without_colours(line).trim_end().to_owned()).collect::<Vec<_>>().join("\n");
+    let mut clean = text.lines().map(|line| without_colors(line).trim_end().to_owned()).collect::<Vec<_>>().join("\n");
     // XML does not allow these characters either.
     clean.retain(|character| !matches!(character, '\u{fffe}' | '\u{ffff}'));
     clean

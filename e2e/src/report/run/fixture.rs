@@ -11,7 +11,7 @@ use crate::record::{Check, Failure, Job, Pipeline, Project, Record, Span, Step, 
 pub(super) const NASTY: &str =
     "\x1b[31;1merror\x1b[0m: </script></style>]]> <img src=x onerror=alert(1)> & | `x` *y* \"z\" 'q' \0\x08";
 
-/// A log as it is stored, with sections, colours, and lines that would break a page.
+/// A log as it is stored, with sections, colors, and lines that would break a page.
 pub(super) const LOG: &str = concat!(
     "2026-03-07T16:05:00.000001Z 00O section_start:1772899500:get_sources\r\x1b[0K\n",
     "2026-03-07T16:05:00.000002Z 00O+\x1b[0;36;1mGetting source from Git repository\x1b[0;m\n",
@@ -20,7 +20,7 @@ pub(super) const LOG: &str = concat!(
     "2026-03-07T16:05:02.000002Z 00O section_start:1772899502:step_script\r\x1b[0K\n",
     "2026-03-07T16:05:02.000003Z 00O+\x1b[0;36;1mExecuting \"step_script\" stage of the job script\x1b[0;m\n",
     "2026-03-07T16:05:02.000004Z 00O \x1b[32;1m$ make all\x1b[0;m\n",
-    "2026-03-07T16:05:03.000001Z 00E \x1b[31merror\x1b[0m \x1b[33mwarning\x1b[0m \x1b[34mblue\x1b[0m \x1b[35mmagenta\x1b[0m \x1b[90mgrey\x1b[0m\n",
+    "2026-03-07T16:05:03.000001Z 00E \x1b[31merror\x1b[0m \x1b[33mwarning\x1b[0m \x1b[34mblue\x1b[0m \x1b[35mmagenta\x1b[0m \x1b[90mgray\x1b[0m\n",
     "2026-03-07T16:05:03.000002Z 00E </script></style>]]> <img src=x onerror=alert(1)> & |\x08\n",
     "2026-03-07T16:05:04.000001Z 00O section_end:1772899504:step_script\r\x1b[0K\n",
     "2026-03-07T16:05:04.000002Z 00O \x1b[32;1mJob succeeded\x1b[0;m\n",

@@ -1,8 +1,8 @@
-//! The log of a job as a page shows it: its sections with their lines and colours.
+//! The log of a job as a page shows it: its sections with their lines and colors.
 //!
 //! `crates/gitlab-runner/src/log` writes the logs, and reads their lines.
 
-mod colours;
+mod colors;
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use gitlab_runner::log::{Piece, StoredLine, Stream, pieces};
 use private_dir::PrivateDir;
 
-pub(super) use self::colours::{Colour, Part, Style};
+pub(super) use self::colors::{Color, Part, Style};
 use crate::record::Record;
 
 /// Maximum number of bytes that are read from the end of a log.
@@ -115,7 +115,7 @@ impl Sections {
                 }
                 Piece::SectionEnd { name, time } => self.end(name, time),
                 Piece::Text(text) => {
-                    let parts = colours::parts(text);
+                    let parts = colors::parts(text);
                     // Beside a marker, control sequences clear the line.
                     if !has_marker || !parts.is_empty() {
                         self.push(parts);

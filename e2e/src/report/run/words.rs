@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use crate::record::{Check, Job, Pipeline, Record, Verdict};
 
-/// The result of anything, as it determines colours and symbols.
+/// The result of anything, as it determines colors and symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) enum Kind {
     Passed,

@@ -109,7 +109,7 @@ fn a_script_that_takes_too_long_is_stopped() {
     run.has("a", "Uploading artifacts... 1 files");
 }
 
-/// The catalogue's image of the registry has busybox, and no other shell or archiver.
+/// The catalog's image of the registry has busybox, and no other shell or archiver.
 #[test]
 fn busybox_is_enough_for_a_job_and_its_helper() {
     let namespace = Namespace::new();

@@ -84,10 +84,10 @@ fn the_namespace_allows_privileged_pods() {
 
 #[test]
 fn the_namespace_enforces_no_pod_security() {
-    let (_deployer, _cleanup) = alone("unlabelled");
+    let (_deployer, _cleanup) = alone("unlabeled");
     let _level = PodSecurityLevel;
     run(&mut owner(&["label", "namespace", "gitlab", "pod-security.kubernetes.io/enforce-"]));
-    caught("unlabelled", "pod-security", &FAST, "no label", &[]);
+    caught("unlabeled", "pod-security", &FAST, "no label", &[]);
 }
 
 #[test]

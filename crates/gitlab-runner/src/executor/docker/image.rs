@@ -3,7 +3,7 @@
 use super::engine::Docker;
 use crate::executor::credentials;
 use crate::executor::image_source::Resolved;
-use crate::executor::reference::normalise;
+use crate::executor::reference::normalize;
 use crate::executor::request::{ExecutorError, FailureReason, ImageRequest};
 use crate::log::JobLog;
 use container_engine::pull::{PullError, pull_as};
@@ -87,7 +87,7 @@ impl Docker {
                 continue;
             }
             log.say(&format!("Pulling docker image {name} ..."));
-            let full = normalise(name);
+            let full = normalize(name);
             let login = credentials::find(&full, variables, credentials::user_config().as_deref());
             if let Some(user) = login.as_ref().and_then(|login| login.username.as_ref()) {
                 log.say(&format!("Authenticating as {user}"));
@@ -117,7 +117,7 @@ fn help(error: Option<&PullError>) -> &'static str {
         Some(PullError::UntrustedCertificate) => {
             "copy the certificate authority's certificate to /etc/docker/certs.d/REGISTRY/ca.crt on the engine's host"
         }
-        _ => "add it to the engine with `docker load` or `docker tag`, or use an image of the catalogue: `e2e images`",
+        _ => "add it to the engine with `docker load` or `docker tag`, or use an image of the catalog: `e2e images`",
     }
 }
 

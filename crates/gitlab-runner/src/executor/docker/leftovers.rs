@@ -6,7 +6,7 @@ use bollard::errors::Error;
 
 use super::resources::sweep;
 use container_engine::labels::PIPELINE;
-use container_engine::{labelled, ownership};
+use container_engine::{labeled, ownership};
 
 /// Removes the containers, networks and volumes of pipelines of this user whose processes have ended. Returns how
 /// many it removed.
@@ -24,7 +24,7 @@ pub async fn sweep_gone(engine: &bollard::Docker) -> Result<usize, Error> {
 
 /// The owner IDs of all pipelines that have resources at an engine.
 async fn owners(engine: &bollard::Docker) -> Result<BTreeSet<String>, Error> {
-    let found = labelled::list(engine, PIPELINE, None).await?;
+    let found = labeled::list(engine, PIPELINE, None).await?;
     let all = found.containers.into_iter().chain(found.networks).chain(found.volumes);
     Ok(all.filter_map(|resource| resource.value).collect())
 }

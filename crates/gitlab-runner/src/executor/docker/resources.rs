@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use crate::executor::creations;
 use crate::executor::request::{ExecutorError, Request};
 use container_engine::error_message;
-use container_engine::labelled::{self, Resource};
+use container_engine::labeled::{self, Resource};
 use container_engine::labels::{JOB, PIPELINE};
 
 /// Maximum number of attempts to remove a resource that is still in use.
@@ -179,7 +179,7 @@ impl Names {
 
     /// The resources with the label of `pipeline`, or of any pipeline.
     async fn list(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<Self, Error> {
-        let found = labelled::list(engine, PIPELINE, pipeline).await?;
+        let found = labeled::list(engine, PIPELINE, pipeline).await?;
         let ids = |resources: Vec<Resource>| resources.into_iter().map(|resource| resource.id).collect();
         Ok(Self { containers: ids(found.containers), networks: ids(found.networks), volumes: ids(found.volumes) })
     }

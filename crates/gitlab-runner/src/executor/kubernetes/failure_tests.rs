@@ -37,7 +37,7 @@ fn a_pod_runs_when_its_own_containers_have_started() {
 
 #[rstest]
 #[case::starting(waiting("ContainerCreating", ""), None)]
-#[case::pod_initialising(waiting("PodInitializing", ""), None)]
+#[case::pod_initializing(waiting("PodInitializing", ""), None)]
 #[case::first_pull(waiting("ErrImagePull", "not found\n"), Some("build: ErrImagePull: not found"))]
 #[case::later_pull(waiting("ImagePullBackOff", "Back-off"), Some("build: ImagePullBackOff: Back-off"))]
 #[case::never(waiting("ErrImageNeverPull", ""), Some("build: ErrImageNeverPull"))]

@@ -94,12 +94,12 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
 /// The first error: the API server does not answer, or an object still exists. The other objects are removed. It is safe to call this
 /// again.
 pub async fn sweep_gone(client: &Client, namespace: &str) -> Result<usize, SweepError> {
-    let labelled = ListParams::default().labels(PIPELINE);
+    let labeled = ListParams::default().labels(PIPELINE);
     let everywhere = Api::<ConfigMap>::all(client.clone());
-    let anchors = match retry(|| everywhere.list_metadata(&labelled)).await {
+    let anchors = match retry(|| everywhere.list_metadata(&labeled)).await {
         Err(ApiError { code: Some(403), .. }) => {
             let here = Api::<ConfigMap>::namespaced(client.clone(), namespace);
-            retry(|| here.list_metadata(&labelled)).await
+            retry(|| here.list_metadata(&labeled)).await
         }
         anchors => anchors,
     };

@@ -79,7 +79,7 @@ mod tests {
     #[case::hyphen_at_the_end("db-", false, false)]
     #[case::nothing("", false, false)]
     #[case::empty_part("a..b", false, false)]
-    fn dns_names_are_recognised(#[case] text: &str, #[case] label: bool, #[case] subdomain: bool) {
+    fn dns_names_are_recognized(#[case] text: &str, #[case] label: bool, #[case] subdomain: bool) {
         assert_eq!((is_label(text), is_subdomain(text)), (label, subdomain));
     }
 

@@ -120,7 +120,7 @@ mod tests {
     #[case::message("tail: /.e2e/logs/1.log: file truncated\n", None)]
     #[case::no_exit_code("300 1\n", None)]
     #[case::negative("-1 1\n", None)]
-    fn the_end_of_a_script_is_recognised(#[case] line: &str, #[case] expected: Option<(i32, Option<u64>)>) {
+    fn the_end_of_a_script_is_recognized(#[case] line: &str, #[case] expected: Option<(i32, Option<u64>)>) {
         assert_eq!(parse_end(line), expected.map(|(code, size)| End { code, size }));
     }
 

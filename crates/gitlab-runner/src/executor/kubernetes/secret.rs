@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 use super::container::Value;
 use super::service::Service;
 use crate::executor::credentials;
-use crate::executor::reference::{normalise, repository};
+use crate::executor::reference::{normalize, repository};
 use crate::log::JobLog;
 use gitlab_ci::variables::collection::Variable;
 
@@ -38,7 +38,7 @@ pub(super) fn pull_secret(
 ) -> Option<Secret> {
     let mut logins = Map::new();
     for image in images {
-        let full = normalise(image);
+        let full = normalize(image);
         if let Some(login) = credentials::find(&full, variables, user) {
             // The kubelet uses the longest matching entry. `k8s.io/kubernetes/pkg/credentialprovider/keyring.go`
             let name = repository(&full)

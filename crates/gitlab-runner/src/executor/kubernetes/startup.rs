@@ -174,7 +174,7 @@ mod tests {
         true
     )]
     #[case::quota(403, "pods \"p\" is forbidden: exceeded quota: q", false)]
-    fn a_missing_account_is_recognised(#[case] code: u16, #[case] message: &str, #[case] expected: bool) {
+    fn a_missing_account_is_recognized(#[case] code: u16, #[case] message: &str, #[case] expected: bool) {
         let error = ApiError { code: Some(code), ..ApiError::without_answer(message.to_owned(), false) };
         assert_eq!(lacks_account(&error), expected);
     }

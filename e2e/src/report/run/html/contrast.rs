@@ -1,4 +1,4 @@
-//! The contrast ratio of two colours, for the tests of the style sheet and of the page in a browser.
+//! The contrast ratio of two colors, for the tests of the style sheet and of the page in a browser.
 
 /// <https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio>
 pub(super) fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {

@@ -1,10 +1,10 @@
-//! The icons for results. Each result has its own shape, so that it can be recognized without colours.
+//! The icons for results. Each result has its own shape, so that it can be recognized without colors.
 
 use maud::{Markup, html};
 
 use crate::report::run::words::Kind;
 
-/// The CSS class to which the style sheet assigns the colours.
+/// The CSS class to which the style sheet assigns the colors.
 pub(in crate::report) fn class(kind: Kind) -> &'static str {
     match kind {
         Kind::Passed => "passed",
@@ -68,7 +68,7 @@ fn glyph(kind: Kind) -> &'static str {
 
 /// The icon in the browser's tab.
 pub(in crate::report) fn favicon(kind: Kind) -> String {
-    let colour = match kind {
+    let color = match kind {
         Kind::Passed => "1a7f37",
         Kind::Failed => "cf222e",
         Kind::Warned | Kind::Interrupted => "9a6700",
@@ -77,7 +77,7 @@ pub(in crate::report) fn favicon(kind: Kind) -> String {
     format!(
         "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' fill='none' stroke='white' \
          stroke-width='1.8' stroke-linecap='round' stroke-linejoin='round'%3E%3Ccircle cx='8' cy='8' r='8' \
-         fill='%23{colour}' stroke='none'/%3E%3Cpath d='{}'/%3E%3C/svg%3E",
+         fill='%23{color}' stroke='none'/%3E%3Cpath d='{}'/%3E%3C/svg%3E",
         glyph(kind)
     )
 }

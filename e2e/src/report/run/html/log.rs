@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::record::Job;
-use crate::report::run::log::{Colour, Log, Part, Section, Style};
+use crate::report::run::log::{Color, Log, Part, Section, Style};
 use crate::report::run::words::format_duration;
 
 /// The sections that a reader looks for first. The others are the work of the runner before and after them.
@@ -60,15 +60,15 @@ fn line(parts: &[Part]) -> Markup {
     }
 }
 
-fn class(Style { is_bold, colour }: Style) -> Option<String> {
-    let colour = colour.map(|colour| match colour {
-        Colour::Red => "red",
-        Colour::Green => "green",
-        Colour::Yellow => "yellow",
-        Colour::Blue | Colour::Cyan => "blue",
-        Colour::Magenta => "magenta",
-        Colour::Grey => "grey",
+fn class(Style { is_bold, color }: Style) -> Option<String> {
+    let color = color.map(|color| match color {
+        Color::Red => "red",
+        Color::Green => "green",
+        Color::Yellow => "yellow",
+        Color::Blue | Color::Cyan => "blue",
+        Color::Magenta => "magenta",
+        Color::Gray => "gray",
     });
-    let classes: Vec<_> = is_bold.then_some("bold").into_iter().chain(colour).collect();
+    let classes: Vec<_> = is_bold.then_some("bold").into_iter().chain(color).collect();
     (!classes.is_empty()).then(|| classes.join(" "))
 }

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_are_joined_by_a_curve() {
+    fn neighbors_are_joined_by_a_curve() {
         assert_eq!(path((0, 0), (1, 0)), "M184 70C206 70 206 70 228 70");
     }
 

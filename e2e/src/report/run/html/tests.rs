@@ -182,8 +182,8 @@ fn only_pipelines_with_explicit_needs_have_lines() {
     assert_eq!((lines(&fixture::passed()), lines(&fixture::failed())), (1, 1));
 }
 
-/// The colours of a theme by name.
-fn colours(theme: &str) -> Vec<(String, [f64; 3])> {
+/// The colors of a theme by name.
+fn colors(theme: &str) -> Vec<(String, [f64; 3])> {
     let declarations = theme.lines().filter_map(|line| line.trim().strip_prefix("--")?.strip_suffix(';'));
     let hexes = declarations.filter_map(|it| it.split_once(": #"));
     hexes
@@ -199,8 +199,8 @@ fn every_text_has_enough_contrast_in_both_themes() {
     let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").unwrap();
     let dark = dark.split_once("\n}\n").unwrap().0;
     for theme in [light, dark] {
-        let colours = colours(theme);
-        let get = |name: &str| colours.iter().find(|(it, _)| it == name).unwrap_or_else(|| panic!("--{name}")).1;
+        let colors = colors(theme);
+        let get = |name: &str| colors.iter().find(|(it, _)| it == name).unwrap_or_else(|| panic!("--{name}")).1;
         let kinds = ["passed", "failed", "warned", "manual", "interrupted", "not-run"];
         let tints = kinds.map(|kind| format!("{kind}-tint"));
         let mut pairs = Vec::new();
@@ -217,7 +217,7 @@ fn every_text_has_enough_contrast_in_both_themes() {
         for ink in ["text", "muted", "link"] {
             pairs.extend([(ink, "surface"), (ink, "page"), (ink, "sunken")]);
         }
-        // The colours of logs.
+        // The colors of logs.
         pairs.extend(["failed", "passed", "warned", "magenta"].map(|ink| (ink, "sunken")));
         for (ink, paper) in pairs {
             let ratio = contrast(get(ink), get(paper));

@@ -1,4 +1,4 @@
-//! The colours of a line: the control sequences that a terminal would interpret, as styles.
+//! The colors of a line: the control sequences that a terminal would interpret, as styles.
 
 use vte::{Params, Parser, Perform};
 
@@ -12,19 +12,19 @@ pub(in crate::report::run) struct Part {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::report::run) struct Style {
     pub(in crate::report::run) is_bold: bool,
-    pub(in crate::report::run) colour: Option<Colour>,
+    pub(in crate::report::run) color: Option<Color>,
 }
 
-/// The colours that a page tells apart. Black and white are the colour of the text.
+/// The colors that a page tells apart. Black and white are the color of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::report::run) enum Colour {
+pub(in crate::report::run) enum Color {
     Red,
     Green,
     Yellow,
     Blue,
     Magenta,
     Cyan,
-    Grey,
+    Gray,
 }
 
 /// The parts of a line. All control characters but tabs are removed.
@@ -52,14 +52,14 @@ impl Painter {
                 0 => self.style = Style::default(),
                 1 => self.style.is_bold = true,
                 22 => self.style.is_bold = false,
-                30..=37 | 90..=97 => self.style.colour = colour(code),
+                30..=37 | 90..=97 => self.style.color = color(code),
                 // Another palette: an index, or red, green and blue.
                 38 | 48 => match codes.next() {
                     Some(5) => drop(codes.next()),
                     Some(2) => drop(codes.by_ref().take(3).count()),
                     _ => {}
                 },
-                39 => self.style.colour = None,
+                39 => self.style.color = None,
                 _ => {}
             }
         }
@@ -100,15 +100,15 @@ impl Perform for Painter {
     }
 }
 
-fn colour(code: u16) -> Option<Colour> {
+fn color(code: u16) -> Option<Color> {
     Some(match code {
-        31 | 91 => Colour::Red,
-        32 | 92 => Colour::Green,
-        33 | 93 => Colour::Yellow,
-        34 | 94 => Colour::Blue,
-        35 | 95 => Colour::Magenta,
-        36 | 96 => Colour::Cyan,
-        90 => Colour::Grey,
+        31 | 91 => Color::Red,
+        32 | 92 => Color::Green,
+        33 | 93 => Color::Yellow,
+        34 | 94 => Color::Blue,
+        35 | 95 => Color::Magenta,
+        36 | 96 => Color::Cyan,
+        90 => Color::Gray,
         _ => return None,
     })
 }
@@ -122,17 +122,17 @@ mod tests {
     #[rstest]
     #[case::plain("plain\ttext", "plain\ttext")]
     #[case::the_runners_own("\x1b[32;1m$ make\x1b[0;m", "[bold Green]$ make")]
-    #[case::a_word_in_colour("a \x1b[31merror\x1b[39m b", "a [Red]error[] b")]
-    #[case::bright_colours("\x1b[90mgrey\x1b[m \x1b[97mwhite", "[Grey]grey[] white")]
+    #[case::a_word_in_color("a \x1b[31merror\x1b[39m b", "a [Red]error[] b")]
+    #[case::bright_colors("\x1b[90mgray\x1b[m \x1b[97mwhite", "[Gray]gray[] white")]
     #[case::another_palette("\x1b[38;5;196mred\x1b[38;2;1;2;3m\x1b[1mbold", "red[bold]bold")]
     #[case::progress("10 %\r\x1b[K50 %\rdone", "done")]
     #[case::a_return_at_the_end("done\r", "done")]
     #[case::other_sequences("\x1b]0;title\x07\x1b[2J\x1b(Btext\x07\x08\u{9b}31m", "text31m")]
     #[case::an_incomplete_sequence("text\x1b[3", "text")]
-    fn a_line_has_its_colours(#[case] line: &str, #[case] expected: &str) {
+    fn a_line_has_its_colors(#[case] line: &str, #[case] expected: &str) {
         let text = |part: &Part| {
             let bold = part.style.is_bold.then(|| "bold".to_owned());
-            let style: Vec<_> = bold.into_iter().chain(part.style.colour.map(|it| format!("{it:?}"))).collect();
+            let style: Vec<_> = bold.into_iter().chain(part.style.color.map(|it| format!("{it:?}"))).collect();
             (style.join(" "), part.text.clone())
         };
         let mut said = String::new();

@@ -1,10 +1,10 @@
-//! The catalogue of all images.
+//! The catalog of all images.
 
 use gitlab_ci::suggest;
 
 #[derive(Debug)]
 pub struct Image {
-    /// The name in the catalogue, which is also part of the reference of a built image.
+    /// The name in the catalog, which is also part of the reference of a built image.
     pub name: &'static str,
     pub purpose: &'static str,
     /// The reference in the public registry, with an immutable version. `None` for images that only recipes use.
@@ -203,7 +203,7 @@ pub static KUBE_ROUTER: Image = Image {
 };
 
 /// All images. Base images come before the images that are built on them.
-pub static CATALOGUE: &[&Image] = &[
+pub static CATALOG: &[&Image] = &[
     &DEBIAN_BOOKWORM,
     &DEBIAN_FORKY,
     &BUSYBOX,
@@ -235,10 +235,10 @@ pub static SHARED: &[&Image] = &[&REGISTRY, &TRAEFIK, &PROMETHEUS, &DIND, &DOCKE
 /// # Errors
 /// The most similar name, if no image has this name.
 pub fn find(name: &str) -> Result<&'static Image, &'static str> {
-    if let Some(image) = CATALOGUE.iter().copied().find(|image| image.name == name) {
+    if let Some(image) = CATALOG.iter().copied().find(|image| image.name == name) {
         return Ok(image);
     }
-    Err(suggest::nearest(name, CATALOGUE.iter().map(|image| image.name)).unwrap_or_default())
+    Err(suggest::nearest(name, CATALOG.iter().map(|image| image.name)).unwrap_or_default())
 }
 
 /// A reference without the prefixes that Docker omits: `docker.io/` and `library/`.
@@ -258,7 +258,7 @@ mod tests {
     fn names_are_unique_recipes_exist_and_bases_come_first() {
         let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images");
         let mut seen = BTreeSet::new();
-        for image in CATALOGUE.iter().copied() {
+        for image in CATALOG.iter().copied() {
             let dir = recipes.join(image.recipe.dir);
             match image.recipe.builder {
                 Builder::Suite(_) => assert!(dir.join("build").is_file(), "{}", dir.display()),
@@ -284,12 +284,12 @@ mod tests {
         let by_name = [&KIND_NODE_1_34, &KIND_NODE_1_37, &KUBE_ROUTER];
         let used: BTreeSet<_> = SHARED.iter().copied().chain(by_name).map(|image| image.name).collect();
         let public: BTreeSet<_> =
-            CATALOGUE.iter().filter(|image| image.upstream.is_some()).map(|image| image.name).collect();
+            CATALOG.iter().filter(|image| image.upstream.is_some()).map(|image| image.name).collect();
         assert_eq!(used, public, "exactly the images that are used directly have an upstream reference");
     }
 
     #[test]
-    fn the_pipelines_images_are_in_the_catalogue() {
+    fn the_pipelines_images_are_in_the_catalog() {
         let pipeline = include_str!("../../../../.gitlab-ci.yml");
         let images: Vec<_> = pipeline
             .lines()
@@ -299,13 +299,13 @@ mod tests {
             .collect();
         assert_eq!(images.len(), 4, "{images:?}");
         for reference in images {
-            let mut names = CATALOGUE.iter().filter_map(|image| image.upstream).map(short);
-            assert!(names.any(|name| name == reference), "{reference} of .gitlab-ci.yml is not in the catalogue");
+            let mut names = CATALOG.iter().filter_map(|image| image.upstream).map(short);
+            assert!(names.any(|name| name == reference), "{reference} of .gitlab-ci.yml is not in the catalog");
         }
     }
 
     #[test]
-    fn a_misspelt_name_suggests_the_most_similar_one() {
+    fn a_misspelled_name_suggests_the_most_similar_one() {
         assert_eq!(find("dind").unwrap().name, "dind");
         assert_eq!(find("kubctl").unwrap_err(), "kubectl");
         assert_eq!(find("debian-fork").unwrap_err(), "debian-forky");

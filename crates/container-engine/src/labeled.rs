@@ -10,7 +10,7 @@ use crate::labels;
 
 /// The containers, networks and volumes with a label.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Labelled {
+pub struct Labeled {
     /// Running and stopped containers.
     pub containers: Vec<Resource>,
     /// Networks.
@@ -38,15 +38,15 @@ pub struct Resource {
 /// # Examples
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use container_engine::{labelled, labels};
+/// use container_engine::{labeled, labels};
 ///
 /// let engine = container_engine::connect().await?;
-/// let found = labelled::list(&engine, labels::CLUSTER, Some("demo")).await?;
+/// let found = labeled::list(&engine, labels::CLUSTER, Some("demo")).await?;
 /// println!("{} containers", found.containers.len());
 /// # Ok(())
 /// # }
 /// ```
-pub async fn list(engine: &Docker, key: &str, value: Option<&str>) -> Result<Labelled, Error> {
+pub async fn list(engine: &Docker, key: &str, value: Option<&str>) -> Result<Labeled, Error> {
     let filter = labels::filter(key, value);
     let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
     let networks = ListNetworksOptionsBuilder::new().filters(&filter).build();
@@ -66,5 +66,5 @@ pub async fn list(engine: &Docker, key: &str, value: Option<&str>) -> Result<Lab
         .filter_map(|it| Some(Resource { id: it.id?, name: it.name.unwrap_or_default(), value: value(it.labels) }));
     let volumes = volumes.volumes.into_iter().flatten();
     let volumes = volumes.map(|it| Resource { id: it.name.clone(), name: it.name, value: value(Some(it.labels)) });
-    Ok(Labelled { containers: containers.collect(), networks: networks.collect(), volumes: volumes.collect() })
+    Ok(Labeled { containers: containers.collect(), networks: networks.collect(), volumes: volumes.collect() })
 }
