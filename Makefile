@@ -156,7 +156,7 @@ doctor: harness ## Check the prerequisites of a cluster on this machine; DOCTOR_
 	cargo run --quiet --locked -p e2e -- doctor $(VERSION_FLAG) $(DOCTOR_FLAGS)
 
 .PHONY: images
-images: harness ## Obtain the images of cluster and pipeline: present, else pulled, else built
+images: harness ## Obtain the images of the cluster and the pipeline: use local ones, pull the others, or build them
 	cargo run --quiet --locked -p e2e -- images $(VERSION_FLAG) $(IMAGES)
 
 .PHONY: up
