@@ -1,7 +1,7 @@
 //! Small jobs, and the result that GitLab Runner 19.4 gives for each: `cases/*.yaml`. Each executor runs the same files, one pipeline per
 //! file.
 //!
-//! Each case cites the place in GitLab Runner that decides: a function, a file or a package. If an executor differs, the case states its
+//! Each case cites the code of GitLab Runner that decides: a function, a file or a package. If an executor differs, the case states its
 //! result under `differs`, with the sentence of `docs/pipeline.md` that documents the difference.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]

@@ -102,7 +102,7 @@ impl Drop for Workspace {
 fn user_dir(parent: &Path) -> io::Result<PrivateDir> {
     let opened = PrivateDir::open(parent, format!("gitlab-ci-k8s-demo-{}", rustix::process::geteuid().as_raw()));
     opened.map_err(|error| {
-        io::Error::new(error.kind(), format!("{error} (TMPDIR selects the directory for temporary files)"))
+        io::Error::new(error.kind(), format!("{error} (TMPDIR selects the temporary directory)"))
     })
 }
 
