@@ -69,7 +69,7 @@ impl Owner {
     }
 }
 
-/// The directory with the files of this user's processes; `None` if it cannot be opened. Unlike a directory for temporary files, it is the
+/// The directory with the files of this user's processes; `None` if it cannot be opened. Unlike the temporary directory, it is the
 /// same in all sessions of the user, and still exists after a reboot. <https://specifications.freedesktop.org/basedir-spec/latest/>
 fn owners_dir() -> Option<PrivateDir> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

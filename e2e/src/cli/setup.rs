@@ -70,12 +70,12 @@ fn label(text: &str) -> Result<String, String> {
     if is_subdomain(text) && !text.contains('.') {
         return Ok(text.to_owned());
     }
-    Err("expected 1 to 63 characters of a-z, 0-9 and -, without - at the start or the end".to_owned())
+    Err("expected 1 to 63 lowercase letters, digits or hyphens, without a hyphen at the start or end".to_owned())
 }
 
 fn project(text: &str) -> Result<String, String> {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
-    if text.bytes().all(is_good) && text.split('/').count() > 1 && text.split('/').all(|part| !part.is_empty()) {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
+    if text.bytes().all(is_allowed) && text.split('/').count() > 1 && text.split('/').all(|part| !part.is_empty()) {
         return Ok(text.to_owned());
     }
     Err("expected the path of a project, as in its address: group/project".to_owned())

@@ -101,9 +101,7 @@ impl Drop for Workspace {
 /// The directory of this user's workspaces in `parent`. Only this user can enter it. Other users may be able to write to `parent`.
 fn user_dir(parent: &Path) -> io::Result<PrivateDir> {
     let opened = PrivateDir::open(parent, format!("gitlab-ci-k8s-demo-{}", rustix::process::geteuid().as_raw()));
-    opened.map_err(|error| {
-        io::Error::new(error.kind(), format!("{error} (TMPDIR selects the temporary directory)"))
-    })
+    opened.map_err(|error| io::Error::new(error.kind(), format!("{error} (TMPDIR selects the temporary directory)")))
 }
 
 /// Removes the workspaces of this user in `parent` that killed processes have left. Failures are ignored: the next call tries again.
