@@ -25,12 +25,12 @@ fn a_table_at_the_end() {
 #[case::no_cluster(&["--context", "x"], 2, "--context and --namespace select the cluster of --executor kubernetes")]
 #[case::no_report(&["--report-configmap", "x"], 2, "--report-configmap needs the cluster of --executor kubernetes")]
 #[case::no_such_branch(&["--branch", "nothing"], 2, "no such branch: `nothing`")]
-fn bad_input(#[case] arguments: &[&str], #[case] code: i32, #[case] complaint: &str) {
+fn bad_input(#[case] arguments: &[&str], #[case] code: i32, #[case] message: &str) {
     let pipeline = "build: {script: x}\nrelease: {script: x, rules: [{if: $CI_COMMIT_TAG}]}\n";
     let repository = Repository::new("main", pipeline);
     let output = repository.e2e(&[&["pipeline", "--executor", "shell"], arguments].concat()).output().expect("e2e");
     assert_eq!(output.status.code(), Some(code));
-    assert!(error(&output).contains(complaint), "{}", error(&output));
+    assert!(error(&output).contains(message), "{}", error(&output));
 }
 
 /// Processes whose command line has these words.

@@ -203,7 +203,7 @@ impl Loader<'_, '_> {
                 self.diagnostics.error(include.span, empty_message(&include));
                 continue;
             }
-            let complaint = if self.count > MAX_INCLUDES {
+            let problem = if self.count > MAX_INCLUDES {
                 format!("Maximum of {MAX_INCLUDES} nested includes are allowed!")
             } else if self.size > size::MAX_TOTAL {
                 "The parsed YAML is too big".to_owned()
@@ -220,7 +220,7 @@ impl Loader<'_, '_> {
             // One error is enough: every further include would exceed the limit as well.
             self.is_over = true;
             self.lacks_files = true;
-            self.diagnostics.error(include.span, complaint);
+            self.diagnostics.error(include.span, problem);
         }
         trees
     }

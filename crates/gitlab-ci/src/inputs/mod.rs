@@ -245,10 +245,10 @@ impl Input<'_> {
                 return;
             }
         };
-        let complaint = self.complain(span, &message, diagnostics);
+        let diagnostic = self.complain(span, &message, diagnostics);
         // `lib/gitlab/untrusted_regexp.rb`, unlike its `ruby_syntax.rb` for expressions
         if let Some(bare) = pattern.strip_prefix('/').and_then(|it| it.strip_suffix('/')) {
-            complaint.help(format!("slashes are a part of the pattern here; write it without them: {bare}"));
+            diagnostic.help(format!("slashes are a part of the pattern here; write it without them: {bare}"));
         }
     }
 }

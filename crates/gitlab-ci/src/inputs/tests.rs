@@ -63,9 +63,9 @@ fn reports_mistakes(#[case] declared: &str, #[case] own: &[(&str, &str)], #[case
 #[case::not_an_option_of_that_rule(&[("cloud", "gcp"), ("a", "small")], json!("small"), Some("--input:2:3: `a` input: `small` cannot be used because it is not in the list of allowed options"))]
 #[case::an_empty_string_counts_as_absent(&[("cloud", "gcp"), ("a", "")], json!("n1"), None)]
 #[case::default_of_the_other_input(&[], json!("small"), None)]
-fn evaluates_rules(#[case] own: &[(&str, &str)], #[case] expected: serde_json::Value, #[case] complaint: Option<&str>) {
+fn evaluates_rules(#[case] own: &[(&str, &str)], #[case] expected: serde_json::Value, #[case] message: Option<&str>) {
     let declared = "cloud: {default: aws}, a: {rules: [\
         {if: '$[[ inputs.cloud ]] == \"aws\"', options: [small, large], default: small}, \
         {options: [n1, n2], default: n1}]}";
-    assert_eq!(given(declared, own), (expected, complaint.into_iter().map(str::to_owned).collect()));
+    assert_eq!(given(declared, own), (expected, message.into_iter().map(str::to_owned).collect()));
 }
