@@ -94,7 +94,7 @@ mod tests {
             ("dind", ImageProgress::NotPulled { reason: "no route to the registry" }),
             ("dind", ImageProgress::Building { log: Path::new("target/e2e/images/dind.log"), expected: minute / 2 }),
             ("dind", ImageProgress::Continues(BuildProgress { remaining: Some(minute / 5), ..progress })),
-            ("etcd-3.7", ImageProgress::Continues(pace)),
+            ("etcd-3.7", ImageProgress::Continues(progress)),
             ("etcd-3.7", ImageProgress::Continues(BuildProgress { is_waiting: true, ..progress })),
             (
                 "kubernetes-1.37",

@@ -183,7 +183,9 @@ impl Recorder {
                 }
                 self.say(IMAGES, name, &format!("built, log in {}", log.display()));
             }
-            ImageProgress::Continues(pace) => self.say(IMAGES, name, &crate::report::images::pace(pace)),
+            ImageProgress::Continues(progress) => {
+                self.say(IMAGES, name, &crate::report::images::build_progress(progress));
+            }
             ImageProgress::NotPulled { .. } => self.say(IMAGES, name, "waiting for its base images"),
             // Not reported, because the user expects that images are present.
             ImageProgress::Obtained { origin: ImageOrigin::Local, .. } => {}
