@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_with_failures_describe_failure() {
+    fn a_table_with_failures_in_full() {
         insta::assert_snapshot!(text(&checks()));
     }
 
