@@ -1,4 +1,6 @@
-//! Tests of the result that a pipeline prints, and of wrong arguments.
+//! Tests of the result that a pipeline prints, of wrong arguments, and of supervisors.
+
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
 use rstest::rstest;
 

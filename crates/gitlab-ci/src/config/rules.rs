@@ -94,13 +94,13 @@ const MAX_PATHS: usize = 50;
 pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
     let mut flat = Vec::new();
     node.flatten(&mut flat);
-    // A list that contains only empty lists is valid, and none of its rules matches.
+    // A list that contains only empty lists is valid, and has no rules.
     if node.is_blank() && (owner != Owner::Job || node.sequence().is_some()) {
         reader.complain(node.span, owner.list(), "config can't be blank");
     }
     if node.sequence().is_none() {
         match owner {
-            Owner::Job => complain_of_list(node.span, reader),
+            Owner::Job => list_error(node.span, reader),
             _ => drop(reader.complain(node.span, owner.list(), "config should be an array")),
         }
         return Vec::new();
@@ -109,7 +109,7 @@ pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
     for rule in flat {
         match rule.mapping() {
             Some(mapping) => rules.push(read_rule(rule, mapping, owner, reader)),
-            None if owner == Owner::Job => complain_of_list(rule.span, reader),
+            None if owner == Owner::Job => list_error(rule.span, reader),
             None if rule.is_null() => {
                 // `lib/gitlab/ci/build/rules/rule.rb` calls `each`, which null does not have.
                 let error = reader.diagnostics.error(rule.span, "Undefined error");
@@ -122,7 +122,7 @@ pub fn read(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Vec<Rule> {
 }
 
 /// `NestedArrayOfHashesOrArraysValidator`, of `rules` in `entry/processable.rb`
-fn complain_of_list(span: Span, reader: &mut Reader<'_>) {
+fn list_error(span: Span, reader: &mut Reader<'_>) {
     reader.complain(span, " rules", "config should be an array containing hashes and arrays of hashes");
 }
 
@@ -143,7 +143,7 @@ fn read_rule(node: &Node, mapping: &Mapping, owner: Owner, reader: &mut Reader<'
     }
     let values = if owner == Owner::Job { when::RULE_VALUES } else { when::WORKFLOW_VALUES };
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
-    let when = value("when").and_then(|node| read_when(node, path, words, reader));
+    let when = value("when").and_then(|node| read_when(node, path, values, reader));
     let start_in = value("start_in").filter(|_| !owner.is_include());
     let start_in = start_in.and_then(|node| reader.duration(node, "rules:rule start_in", Some(MAX_DELAY)));
     if !owner.is_include() {

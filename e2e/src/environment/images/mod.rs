@@ -13,7 +13,7 @@ mod recipe;
 mod source;
 
 pub use self::build::BuildError;
-pub use self::catalogue::{CATALOGUE, Image, KUBE_ROUTER, PROMETHEUS, REGISTRY, SHARED, TRAEFIK, find, short};
+pub use self::catalog::{CATALOG, Image, KUBE_ROUTER, PROMETHEUS, REGISTRY, SHARED, TRAEFIK, find, short};
 pub use self::diagnose::Diagnosis;
 pub use self::kubernetes::KubernetesVersion;
 pub use self::obtain::{Images, ObtainError, ResolvedImage, is_known};
