@@ -39,7 +39,8 @@ pub(super) async fn find(target: &Target, deployments: &[&Deployment]) -> Search
     let deployment = deployments.first().ok_or("no Deployment was found, so the registry is unknown")?;
     let image = image(deployment);
     let host = executor::registry(&image).ok_or_else(|| format!("the image {image} names no registry; {LOGIN}"))?;
-    let (login, secret) = login(target, deployment, &image, host).await?;
+    let secrets = Api::<Secret>::namespaced(target.client.clone(), &target.namespace);
+    let (login, secret) = login(&secrets, deployment, &image, host).await?;
     resolve(host).await.map_err(|reason| {
         format!(
             "this machine cannot resolve {host} ({reason}); run the checks where the name resolves: manifests/checks"
@@ -61,14 +62,18 @@ pub(super) async fn find(target: &Target, deployments: &[&Deployment]) -> Search
 }
 
 /// The login for a registry in one of the Deployment's pull secrets, and the Secret's name.
-async fn login(target: &Target, deployment: &Deployment, image: &str, host: &str) -> Result<(Login, String), String> {
+async fn login(
+    secrets: &Api<Secret>,
+    deployment: &Deployment,
+    image: &str,
+    host: &str,
+) -> Result<(Login, String), String> {
     let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let names: Vec<String> =
         pod.iter().flat_map(|pod| pod.image_pull_secrets.iter().flatten()).map(|secret| secret.name.clone()).collect();
     if names.is_empty() {
         return Err(format!("the Deployment has no pull secret; {LOGIN}"));
     }
-    let secrets = Api::<Secret>::namespaced(target.client.clone(), &target.namespace);
     let mut unread = None;
     for name in &names {
         match secrets.get_opt(name).await {
@@ -113,10 +118,49 @@ fn parse_login(config: &[u8], image: &str) -> Option<Login> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use k8s_openapi::ByteString;
+    use kube::client::Body;
     use rstest::rstest;
     use serde_json::json;
 
     use super::*;
+
+    /// An API server that refuses to read the Secret `secret`, and has a login in `login`.
+    fn client() -> kube::Client {
+        let service = tower::service_fn(|request: Request<Body>| async move {
+            let config = json!({"auths": {"r.test": {"username": "ci", "password": "p"}}}).to_string();
+            let (code, answer) = match request.uri().path().rsplit('/').next() {
+                Some("login") => (200, json!({"metadata": {}, "data": {KEY: ByteString(config.into_bytes())}})),
+                _ => (403, json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no right"})),
+            };
+            let answer = Body::from(serde_json::to_vec(&answer).unwrap());
+            Ok::<_, Infallible>(Response::builder().status(code).body(answer).unwrap())
+        });
+        kube::Client::new(service, "default")
+    }
+
+    #[rstest]
+    #[case::the_second_has_the_login(&["secret", "login"], Ok("login"))]
+    #[case::none_has_the_login(&["secret"], Err("the account cannot read Secret secret "))]
+    #[tokio::test]
+    async fn a_secret_that_cannot_be_read_does_not_end_the_search(
+        #[case] names: &[&str],
+        #[case] expected: Result<&str, &str>,
+    ) {
+        let secrets: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        let template = json!({"spec": {"containers": [], "imagePullSecrets": secrets}});
+        let deployment = json!({"metadata": {}, "spec": {"selector": {}, "template": template}});
+        let deployment = serde_json::from_value(deployment).unwrap();
+        let api = Api::namespaced(client(), "gitlab");
+        match (login(&api, &deployment, "r.test/group/project:1", "r.test").await, expected) {
+            (Ok((_, secret)), Ok(expected)) => assert_eq!(secret, expected),
+            (Err(error), Err(expected)) => assert!(error.starts_with(expected), "{error}"),
+            (found, expected) => panic!("a login: {}, expected {expected:?}", found.is_ok()),
+        }
+    }
 
     #[rstest]
     #[case::name("registry.example.com", ("registry.example.com", 443))]

@@ -171,3 +171,16 @@ fn write(mut screen: Screen, queue: &Queue<Item>, started: Instant) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_quiet_view_queues_no_heartbeats() {
+        let live = Live::new(Mode::Quiet);
+        live.watch(tokio::time::sleep(TICK + TICK / 5)).await;
+        live.queue.close();
+        assert!(live.queue.take().is_none());
+    }
+}
