@@ -112,7 +112,7 @@ pub fn port_mappings(file: &Path) -> Result<Vec<PortMapping>, KindConfigError> {
 /// # Errors
 /// If `file` cannot be read or parsed.
 pub fn has_several_nodes(file: &Path) -> Result<bool, KindConfigError> {
-    read(file, |text| Ok(serde_saphyr::from_str::<Config>(text)?.nodes.len() > 1))
+    read(file, lists_several_nodes)
 }
 
 /// Whether `file` allows the kubelet to start on cgroup v1, with a patch that sets `failCgroupV1: false`.
@@ -144,6 +144,10 @@ fn read<T>(file: &Path, parse: impl Fn(&str) -> Result<T, serde_saphyr::Error>) 
     let path = || file.to_owned();
     let text = std::fs::read_to_string(file).map_err(|source| KindConfigError::NotRead { path: path(), source })?;
     parse(&text).map_err(|source| KindConfigError::NotUnderstood { path: path(), source: Box::new(source) })
+}
+
+fn lists_several_nodes(text: &str) -> Result<bool, serde_saphyr::Error> {
+    Ok(serde_saphyr::from_str::<Config>(text)?.nodes.len() > 1)
 }
 
 fn has_cgroup_v1_patch(text: &str) -> Result<bool, serde_saphyr::Error> {
@@ -206,6 +210,15 @@ mod tests {
     #[case::not_yaml("kubeadmConfigPatches: ['}']\n", false)]
     fn cgroup_v1(#[case] text: &str, #[case] expected: bool) {
         assert_eq!(has_cgroup_v1_patch(text).unwrap(), expected);
+    }
+
+    // Without nodes, kind creates one.
+    #[rstest]
+    #[case::none("kind: Cluster\n", false)]
+    #[case::one("nodes: [{role: control-plane}]\n", false)]
+    #[case::a_worker("nodes: [{role: control-plane}, {role: worker}]\n", true)]
+    fn several_nodes_are_found(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(lists_several_nodes(text).unwrap(), expected);
     }
 
     #[rstest]

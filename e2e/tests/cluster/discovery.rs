@@ -106,7 +106,9 @@ pub(crate) fn install_traefik(name: &str, account: &str, options: &[&str]) -> Cl
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": arguments,
-        "ports": [{"name": "web", "containerPort": 8000}]
+        "ports": [{"name": "web", "containerPort": 8000}],
+        // Without a request for CPU time, other pods would take all of it while many tests run.
+        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}
     });
     let deployment = json!({
         "apiVersion": "apps/v1",
