@@ -90,7 +90,7 @@ fn the_ingress_names_a_class_that_does_not_exist() {
     let _cleanup = intact("classless");
     patch("ingress", "classless", &json!({"spec": {"ingressClassName": "nginx"}}));
     wait_until_unserved("classless");
-    let words = "there is no IngressClass nginx; existing: traefik";
+    let words = "there is no IngressClass nginx";
     explained("classless", &all(), &["ingress", "liveness", "rollout"].map(|check| (check, words)));
 }
 
