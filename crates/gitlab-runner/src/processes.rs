@@ -11,9 +11,9 @@ pub(crate) struct Process {
     pub(crate) number: i32,
     /// The process ID of the parent.
     pub(crate) parent: i32,
-    /// The process group.
+    /// The process group. 0 in a container if its leader is a process outside.
     pub(crate) group: i32,
-    /// The session.
+    /// The session. 0 in a container if its leader is a process outside.
     pub(crate) session: i32,
     /// Whether it has ended. Its parent has not waited for it yet.
     pub(crate) has_ended: bool,
@@ -36,8 +36,11 @@ impl Process {
 /// All processes that this process can see.
 ///
 /// # Errors
-/// There is no `/proc`.
+/// There is no `/proc`, or it has the process IDs of another PID namespace: they would be those of other processes here.
 pub(crate) fn all() -> io::Result<impl Iterator<Item = Process>> {
+    if std::fs::read_link("/proc/self")?.to_str() != Some(&std::process::id().to_string()) {
+        return Err(io::Error::other("/proc belongs to another PID namespace"));
+    }
     Ok(std::fs::read_dir("/proc")?.flatten().filter_map(|entry| {
         // `self` and `thread-self` are links to entries with numbers.
         entry.file_name().to_str()?.parse::<i32>().ok()?;

@@ -2,10 +2,12 @@
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
+use std::process::Command;
+
 use rstest::rstest;
 
 use crate::repository::Repository;
-use crate::support::error;
+use crate::support::{error, project};
 
 #[test]
 fn a_table_at_the_end() {
@@ -49,7 +51,7 @@ fn running(words: &str) -> usize {
 #[case::after_its_end(
     "(supervisor=$PPID; setsid sh -c \"trap '' TERM; sleep 0.3; kill -9 $supervisor; sleep 600\" > /dev/null 2>&1 &)"
 )]
-fn a_job_that_kills_its_supervisor_leaves_nothing(#[case] command: &str) {
+fn a_job_that_kills_its_supervisor_leaves_nothing(#[case] command: &str, #[values(false, true)] is_in_container: bool) {
     let seconds = fastrand::u32(100_000..).to_string();
     let command = command.replace("600", &seconds).replace('"', "\\\"");
     let daemon = format!("setsid sleep {seconds} > /dev/null 2>&1 &");
@@ -57,11 +59,23 @@ fn a_job_that_kills_its_supervisor_leaves_nothing(#[case] command: &str) {
         "a: {{stage: build, script: [\"{daemon}\", \"{command}\"], allow_failure: true}}\nb: {{script: sleep 2}}\n"
     );
     let repository = Repository::new("main", &pipeline);
-    let output = repository.e2e(&["pipeline", "--executor", "shell"]).output().expect("e2e");
+    let mut command = repository.e2e(&["pipeline", "--executor", "shell"]);
+    if is_in_container {
+        command = in_container(&command);
+    }
+    let output = command.output().expect("e2e");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(output.status.code(), Some(0), "{text}{}", error(&output));
     assert!(text.contains(" b    test   passed"), "{text}");
     assert_eq!(running(&format!("sleep {seconds}")), 0, "{text}");
+}
+
+/// As in a container that was entered: the leaders of the program's session and process group are outside, and so have no process IDs.
+fn in_container(command: &Command) -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--pid", "--fork", "--mount-proc", "sh", "-c", "\"$@\"; exit $?", "sh"]);
+    unshare.arg(command.get_program()).args(command.get_args()).current_dir(project());
+    unshare
 }
 
 /// The machine fails here, not the job: `retry: {when: script_failure}` must not apply.

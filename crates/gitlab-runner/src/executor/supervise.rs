@@ -52,8 +52,8 @@ pub fn supervise(arguments: impl Iterator<Item = OsString>) -> u8 {
         Err(error) => error,
     };
     if let Some(mut log) = log {
-        // The log may be closed.
-        let _ = writeln!(log, "cannot run the job's shell: {error}");
+        // In one piece, which the runner cannot read in parts. The log may be closed.
+        let _ = log.write_all(format!("cannot run the job's shell: {error}\n").as_bytes());
     }
     let _ = kill_process(getpid(), Signal::KILL);
     1

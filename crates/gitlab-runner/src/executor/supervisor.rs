@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, set_child_subreaper, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -131,13 +131,12 @@ impl Supervisor {
     }
 
     fn adopted(&self) -> Vec<Process> {
-        let (own, Ok(session)) = (getpid(), getsid(None)) else { return Vec::new() };
+        let number = getpid().as_raw_nonzero().get();
         let running = lock(&self.running);
         let all: Vec<Process> = processes::all().into_iter().flatten().collect();
+        let Some(own) = all.iter().find(|process| process.number == number).copied() else { return Vec::new() };
         let is_adopted = |process: &&Process| {
-            process.parent == own.as_raw_nonzero().get()
-                && process.session != session.as_raw_nonzero().get()
-                && !running.contains(&process.number)
+            process.parent == own.number && process.session != own.session && !running.contains(&process.number)
         };
         let adopted: Vec<Process> = all.iter().filter(is_adopted).copied().collect();
         let numbers = adopted.iter().map(|process| process.number).collect();
