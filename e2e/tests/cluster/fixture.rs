@@ -24,6 +24,12 @@ pub(crate) static STATUS: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(&text).unwrap()
 });
 
+/// The address of this machine in the network of the nodes.
+pub(crate) fn host_address() -> String {
+    let cluster = STATUS["cluster"].as_str().unwrap();
+    docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", cluster])
+}
+
 /// A file, host or address from the status.
 pub(crate) fn access(name: &str) -> &'static str {
     STATUS["access"][name].as_str().unwrap_or_else(|| panic!("no {name} in {}", *STATUS))

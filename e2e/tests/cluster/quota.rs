@@ -6,12 +6,12 @@ use crate::conditions::{Namespace, assert_only};
 
 fn limit_range() -> Value {
     json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "defaults"}, "spec": {"limits": [
-        {"type": "Container", "default": {"cpu": "1", "memory": "64Mi"}, "defaultRequest": {"cpu": "10m", "memory": "16Mi"},
+        {"type": "Container", "default": {"cpu": "200m", "memory": "64Mi"}, "defaultRequest": {"cpu": "10m", "memory": "16Mi"},
          "max": {"cpu": "1", "memory": "256Mi"}}]}})
 }
 
 fn quota(pods: u32) -> Value {
-    let hard = json!({"pods": pods.to_string(), "requests.cpu": "1", "requests.memory": "1Gi", "limits.cpu": "10", "limits.memory": "2Gi"});
+    let hard = json!({"pods": pods.to_string(), "requests.cpu": "1", "requests.memory": "1Gi", "limits.cpu": "4", "limits.memory": "2Gi"});
     json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": hard}})
 }
 

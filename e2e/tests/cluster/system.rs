@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::fixture::{Cleanup, STATUS, feed, owner};
+use crate::fixture::{Cleanup, STATUS, feed, host_address, owner};
 use crate::support::{docker, eventually, run};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -91,7 +91,7 @@ fn pods_reach_external_hosts_by_address_and_by_name() {
     assert_eq!(found, Ok(address));
 
     // A server on this machine, behind the network's gateway.
-    let gateway = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", cluster]);
+    let gateway = host_address();
     let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || -> std::io::Result<()> {

@@ -14,17 +14,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-use crate::support::docker;
+use crate::fixture::host_address;
 
 /// Starts a webhook that applies `patch` to every object, and returns how clients reach it: the `clientConfig` of its configuration.
 /// It runs until the tests end.
 pub(crate) fn start(patch: &Value) -> Value {
-    // The address of this machine in the network of the nodes.
-    let network =
-        docker(&["network", "inspect", "gitlab-ci-k8s-demo", "--format", "{{(index .IPAM.Config 0).Gateway}}"]);
-    let listener = TcpListener::bind((network.as_str(), 0)).expect("a port");
+    let host = host_address();
+    let listener = TcpListener::bind((host.as_str(), 0)).expect("a port");
     let address = listener.local_addr().expect("an address");
-    let made = certificate::make(&[&network]).expect("a certificate");
+    let made = certificate::make(&[&host]).expect("a certificate");
     let chain = vec![CertificateDer::from_pem_slice(made.certificate.as_bytes()).expect("PEM")];
     let key = PrivateKeyDer::from_pem_slice(made.key.as_bytes()).expect("PEM");
     // Another test may have chosen the same one.

@@ -17,12 +17,8 @@ pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> bool {
     for (key, words) in [("on_new_commit", &ON_NEW_COMMIT[..]), ("on_job_failure", &ON_JOB_FAILURE[..])] {
         let Some(node) = value(key) else { continue };
         if !node.string().is_some_and(|text| words.contains(&text)) {
-            if node.string().is_none() {
-                reader.complain(node.span, &format!("{path} {key}"), "should be a string");
-            }
             let message = format!("must be one of: {}", words.join(", "));
-            let error = reader.complain(node.span, &format!("{path} {key}"), &message);
-            error.nearest(node.scalar().unwrap_or_default(), words.iter().copied());
+            reader.unknown_word(node, &format!("{path} {key}"), &message, words.iter().copied());
         }
     }
     if let Some(entry) = mapping.get("on_new_commit") {

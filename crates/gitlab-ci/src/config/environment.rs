@@ -119,12 +119,8 @@ fn read_url(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
 fn read_action(node: &Node, reader: &mut Reader<'_>) -> Option<Action> {
     let found = ACTIONS.iter().find(|(word, _)| node.string() == Some(*word)).map(|(_, action)| *action);
     if found.is_none() {
-        if node.string().is_none() {
-            reader.complain(node.span, "environment action", "should be a string");
-        }
         let message = "should be start, stop, prepare, verify, or access";
-        let error = reader.complain(node.span, "environment action", message);
-        error.nearest(node.scalar().unwrap_or_default(), ACTIONS.iter().map(|(word, _)| *word));
+        reader.unknown_word(node, "environment action", message, ACTIONS.iter().map(|(word, _)| *word));
     }
     found
 }

@@ -306,9 +306,8 @@ fn check_keys_forbidden_by_rules(own: &Mapping, reader: &mut Reader<'_>) {
     if !is_set("rules") {
         return;
     }
-    let others: Vec<&str> = own.keys().map(|key| &**key).collect();
-    let others: Vec<&str> =
-        others.into_iter().filter(|key| ["only", "except", "start_in"].contains(key) && is_set(key)).collect();
+    let keys = own.keys().map(|key| &**key);
+    let others: Vec<&str> = keys.filter(|key| ["only", "except", "start_in"].contains(key) && is_set(key)).collect();
     if let Some(entry) = others.first().and_then(|key| own.get(*key)) {
         reader.complain(entry.key_span, "", &format!("config key may not be used with `rules`: {}", others.join(", ")));
     }

@@ -233,6 +233,20 @@ impl<'diagnostics> Reader<'diagnostics> {
         }
     }
 
+    /// Reports a value that is not one of the words of the key `path`, which its parent entry validates. `type: String, inclusion:`
+    pub fn unknown_word<'words>(
+        &mut self,
+        node: &Node,
+        path: &str,
+        message: &str,
+        words: impl IntoIterator<Item = &'words str>,
+    ) {
+        if node.string().is_none() {
+            self.complain(node.span, path, "should be a string");
+        }
+        self.complain(node.span, path, message).nearest(node.scalar().unwrap_or_default(), words);
+    }
+
     /// Reads one of `words`, which must be a string, and returns its value. `type: String, inclusion:`
     pub fn word<T: Copy>(&mut self, node: &Node, path: &str, words: &[(&str, T)]) -> Option<T> {
         if node.string().is_none() {

@@ -55,11 +55,7 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
         reader.diagnostics.since(GitlabVersion::new(18, 2), node.span, "mirror");
     }
     if let Some(node) = value("strategy").filter(|node| !matches!(node.string(), Some("depend" | "mirror"))) {
-        if node.string().is_none() {
-            reader.complain(node.span, "trigger strategy", "should be a string");
-        }
-        let error = reader.complain(node.span, "trigger strategy", "should be depend or mirror");
-        error.nearest(node.scalar().unwrap_or_default(), ["depend", "mirror"]);
+        reader.unknown_word(node, "trigger strategy", "should be depend or mirror", ["depend", "mirror"]);
     }
     // `entry/trigger/forward.rb` accepts any other value.
     let Some(forward) = value("forward").and_then(Node::mapping) else { return };

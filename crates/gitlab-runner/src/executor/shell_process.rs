@@ -6,7 +6,6 @@ use std::mem;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,28 +70,25 @@ impl ShellProcess {
         change: impl FnOnce(&mut Command),
     ) -> io::Result<Self> {
         let script = input(script.as_bytes())?;
-        let Some(supervisor) = supervisor else {
-            let mut command = Command::new(program);
-            command.current_dir(dir).stdin(script).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-            change(&mut command);
-            let mut child = command.spawn()?;
-            let group = ProcessGroup::led_by(&child);
-            let output = child.stdout.take().map(|from| tokio::spawn(copy(from, Stream::Out, Arc::clone(log))));
-            let errors = child.stderr.take().map(|from| tokio::spawn(copy(from, Stream::Err, Arc::clone(log))));
-            let output = output.into_iter().chain(errors).collect();
-            return Ok(Self { shell: Shell::Single { child, group }, output });
-        };
         // Only the shell holds the writing ends: the reading ends see when it and its children are done.
         let ((output, output_writer), (errors, errors_writer)) = (io::pipe()?, io::pipe()?);
-        let supervision = supervisor.start(program, dir, &script, [&output_writer, &errors_writer], change).await?;
         let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
         let errors = pipe::Receiver::from_owned_fd(OwnedFd::from(errors))?;
-        let output = vec![
-            tokio::spawn(copy(output, Stream::Out, Arc::clone(log))),
-            tokio::spawn(copy(errors, Stream::Err, Arc::clone(log))),
-        ];
-        let supervisor = supervisor.clone();
-        Ok(Self { shell: Shell::Supervised { supervisor, supervision, end: None }, output })
+        let shell = if let Some(supervisor) = supervisor {
+            let writers = [&output_writer, &errors_writer];
+            let supervision = supervisor.start(program, dir, &script, writers, change).await?;
+            Shell::Supervised { supervisor: supervisor.clone(), supervision, end: None }
+        } else {
+            let mut command = Command::new(program);
+            command.current_dir(dir).stdin(script).stdout(output_writer).stderr(errors_writer).process_group(0);
+            change(&mut command);
+            let child = command.spawn()?;
+            let group = ProcessGroup::led_by(&child);
+            Shell::Single { child, group }
+        };
+        let output = [(output, Stream::Out), (errors, Stream::Err)]
+            .map(|(from, stream)| tokio::spawn(copy(from, stream, Arc::clone(log))));
+        Ok(Self { shell, output: output.into() })
     }
 
     /// Waits until the shell has ended, and until no process holds its output open. Processes that have other outputs may continue. GitLab
