@@ -60,7 +60,8 @@ fn in_gitlab(setup: &Setup) -> String {
             text,
             "\nThe agent: commit the file .gitlab/agents/{name}/config.yaml with this content\n\n    \
              ci_access:\n      projects:\n        - id: {}\n\n\
-             and register it: Operate > Kubernetes clusters > Connect a cluster. GitLab shows its token once. Install it with:\n\n{}\n\n\
+             and register it: Operate > Kubernetes clusters > Connect a cluster. GitLab shows its token once. Install it with the commands\n\
+             below. If your server is not GitLab.com, replace config.kasAddress by the address that GitLab shows with the token:\n\n{}\n\n\
              The project must have no variable KUBECONFIG: it would hide the kubeconfig of the agent.\n",
             setup.project,
             indent(&setup.agent_installation())
