@@ -23,11 +23,18 @@ pub(crate) struct Remedy {
     pub(crate) fix: String,
     /// Whether the state lasts until a user or a job changes something.
     pub(crate) is_lasting: bool,
+    /// Whether requests may succeed all the same, for example by a controller that was not found. If some have succeeded, the state is
+    /// not the cause.
+    pub(crate) is_uncertain: bool,
 }
 
 impl Remedy {
     pub(crate) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { what: what.into(), fix: fix.into(), is_lasting: false }
+        Self { what: what.into(), fix: fix.into(), is_lasting: false, is_uncertain: false }
+    }
+
+    pub(crate) fn uncertain(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { is_uncertain: true, ..Self::new(what, fix) }
     }
 
     pub(crate) fn lasting(what: impl Into<String>, fix: impl Into<String>) -> Self {

@@ -43,15 +43,23 @@ impl Failure {
         Self { is_seen: true, ..self.hint(cause, fix) }
     }
 
+    /// Marks a failure after successful requests of the check.
+    #[must_use]
+    pub(super) fn after_success(self) -> Self {
+        Self { is_after_success: true, ..self }
+    }
+
     /// Replaces a likely cause by the causes observed in the cluster, and puts them before the details.
     #[must_use]
     pub(super) fn explained_by(self, causes: &[Cause]) -> Self {
+        let causes: Vec<&Cause> =
+            causes.iter().filter(|cause| !(self.is_after_success && cause.remedy.is_uncertain)).collect();
         if self.is_seen || causes.is_empty() {
             return self;
         }
         // Several objects in the same state are one cause.
         let mut states: Vec<(Vec<&str>, &str)> = Vec::new();
-        for Cause { object, remedy, .. } in causes {
+        for Cause { object, remedy, .. } in &causes {
             match states.iter_mut().find(|(_, what)| *what == remedy.what) {
                 Some((objects, _)) => objects.push(object),
                 None => states.push((vec![object], &remedy.what)),
@@ -84,6 +92,8 @@ impl From<kube::Error> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
     use crate::checks::cause::{Part, Remedy};
 
@@ -105,5 +115,16 @@ mod tests {
         assert_eq!(two.cause, "one of: Pod a: crashes; Service s: selects none");
         assert_eq!(two.details, ["Pod a: crashes", "Service s: selects none"]);
         assert_eq!(failure().explained_by(&[]).cause, "a guess");
+    }
+
+    #[test]
+    fn a_state_that_lets_requests_succeed_is_no_cause_after_one_has() {
+        let uncertain =
+            Cause { remedy: Remedy::uncertain("serves others", "add it"), ..cause("Deployment c", "unused") };
+        let failure = || expected("answers").hint("a guess", "try again");
+        assert_eq!(failure().explained_by(slice::from_ref(&uncertain)).cause, "Deployment c: serves others");
+        assert_eq!(failure().after_success().explained_by(slice::from_ref(&uncertain)).cause, "a guess");
+        let all = [uncertain, cause("Pod a", "crashes")];
+        assert_eq!(failure().after_success().explained_by(&all).cause, "Pod a: crashes");
     }
 }

@@ -49,12 +49,12 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     evidence.add(format!("{}: responses from {}", environment.host, own.into_iter().collect::<Vec<_>>().join(" and ")));
     match unknown(&environment, &http).await {
         Ok(line) => evidence.add(line),
-        Err(failure) => return Err(route.with_diagnostics(failure, &environment).await),
+        Err(failure) => return Err(route.with_diagnostics(failure.after_success(), &environment).await),
     }
     for (reference, host) in &environment.others {
         match other(&environment, &http, &mut pods, reference, host).await? {
             Ok(line) => evidence.add(line),
-            Err(failure) => return Err(route.with_diagnostics(failure, &environment).await),
+            Err(failure) => return Err(route.with_diagnostics(failure.after_success(), &environment).await),
         }
     }
     Ok(evidence)
@@ -89,10 +89,10 @@ async fn answering(
     loop {
         let seen = match responding(environment, http, pods).await? {
             Ok(seen) => seen,
-            Err(failure) => return Ok(Err(failure)),
+            Err(failure) => return Ok(Err(failure.after_success())),
         };
         if let Some(stranger) = pods.stranger(&seen, reference) {
-            return Ok(Err(mixed(host, reference, &stranger)));
+            return Ok(Err(mixed(host, reference, &stranger).after_success()));
         }
         // Pods that other checks have created respond, too, and may be ready before the deployed ones.
         let own: BTreeSet<String> = seen.intersection(&deployed).cloned().collect();
@@ -103,7 +103,8 @@ async fn answering(
             let seen = seen.into_iter().collect::<Vec<_>>().join(", ");
             let failure =
                 expected(format!("responses from the deployed pods for {host}")).actual(format!("only from {seen}"));
-            return Ok(Err(failure.hint("the deployed pods are not ready", "see the check `deployment`")));
+            let failure = failure.hint("the deployed pods are not ready", "see the check `deployment`");
+            return Ok(Err(failure.after_success()));
         }
         sleep(POLL_INTERVAL).await;
     }

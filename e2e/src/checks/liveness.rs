@@ -129,6 +129,7 @@ async fn hang(environment: &Environment, name: &str) -> Outcome {
             .at(object_ref(&pod))
             .with(&tally.failures.join("\n"))
             .with(&environment.explain_pod(&pod).await)
+            .after_success()
             .hint(
                 "the pod still receives requests while it stops, or exits with unanswered requests",
                 "make the service wait after SIGTERM before it closes (--shutdown-delay), and set a longer terminationGracePeriodSeconds",
@@ -153,13 +154,15 @@ async fn reached(environment: &Environment, http: &Http, name: &str) -> Result<(
         }
         sleep(POLL_INTERVAL).await;
     }
+    let is_host_served = !others.is_empty();
     let others = others.into_iter().collect::<Vec<_>>().join(", ");
     let failure = expected(format!("requests to {} reach {name}", environment.host))
-        .actual(if others.is_empty() { last } else { format!("responses only from {others}") })
+        .actual(if is_host_served { format!("responses only from {others}") } else { last })
         .hint(
             "the Ingress routes to a Service that does not select this pod, or the controller does not see new endpoints",
             "make the Ingress name the environment's Service, and the Service select `app` and `ref`",
         );
+    let failure = if is_host_served { failure.after_success() } else { failure };
     Err(Route::find(environment).await?.with_diagnostics(failure, environment).await)
 }
 

@@ -46,7 +46,8 @@ pub(super) async fn run(environment: Environment) -> Outcome {
             .actual(format!("{} of {} failed", tally.failed, tally.requests))
             .at(object_ref(&deployment))
             .with(&tally.failures.join("\n"))
-            .with(&environment.diagnostics(&deployment).await);
+            .with(&environment.diagnostics(&deployment).await)
+            .after_success();
         return Err(match why_failed(&deployment) {
             Some((cause, fix)) => failure.caused_by(cause, fix),
             None => failure.hint(

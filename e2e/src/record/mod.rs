@@ -235,6 +235,9 @@ pub struct Failure {
     /// The remedy.
     #[serde(default)]
     pub fix: String,
+    /// Whether other requests of the check have succeeded before.
+    #[serde(skip)]
+    pub is_after_success: bool,
 }
 
 impl Failure {

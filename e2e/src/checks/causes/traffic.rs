@@ -70,9 +70,10 @@ pub(super) fn ingress(ingress: &Ingress, classes: &[IngressClass], services: &[S
         return Some(match &spec.ingress_class_name {
             Some(name) => Remedy::lasting(format!("there is no IngressClass {name}; existing: {existing}"), fix),
             // Some controllers serve it all the same.
-            None => {
-                Remedy::new(format!("it names no IngressClass, and none is the default; existing: {existing}"), fix)
-            }
+            None => Remedy::uncertain(
+                format!("it names no IngressClass, and none is the default; existing: {existing}"),
+                fix,
+            ),
         });
     }
     let paths = spec.rules.iter().flatten().filter_map(|rule| rule.http.as_ref()).flat_map(|http| &http.paths);
@@ -179,7 +180,7 @@ pub(super) fn controller(workload: &impl Workload, namespace: &str) -> Option<Re
     let (argument, served) = lists.find(|(_, served)| !served.is_empty())?;
     // Not lasting: another controller, which does not have the label, may serve the class.
     (!served.split(',').any(|one| one == namespace)).then(|| {
-        Remedy::new(
+        Remedy::uncertain(
             format!("the Ingress controller serves only the namespaces {}: {argument}", served.replace(',', ", ")),
             format!(
                 "remove this argument of the controller, or add {namespace}; or use a class whose controller serves all"

@@ -42,6 +42,7 @@ pub(crate) fn failed() -> CheckReport {
         cause: "Deployment gitlab/gitlab-k8s-demo-dev: there is no readiness probe".to_owned(),
         is_seen: true,
         fix: "make the readinessProbe request /health on port http-metrics".to_owned(),
+        ..Failure::default()
     });
     let mut ingress = passed_check("live", "ingress", 0.6, &[]);
     ingress.profile = Profile::Extended;

@@ -99,7 +99,8 @@ pub(in crate::report) fn check(check: &Check) -> Check {
     }
 }
 
-fn clean_failure(Failure { expected, seen, object, details, cause, is_seen, fix }: &Failure) -> Failure {
+fn clean_failure(failure: &Failure) -> Failure {
+    let Failure { expected, seen, object, details, cause, is_seen, fix, is_after_success } = failure;
     Failure {
         expected: text(expected),
         seen: text(seen),
@@ -108,6 +109,7 @@ fn clean_failure(Failure { expected, seen, object, details, cause, is_seen, fix 
         cause: text(cause),
         is_seen: *is_seen,
         fix: text(fix),
+        is_after_success: *is_after_success,
     }
 }
 

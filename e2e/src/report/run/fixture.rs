@@ -288,6 +288,7 @@ fn failed_checks() -> Vec<Check> {
             cause: "there is no readiness probe, or its path succeeds too early".to_owned(),
             is_seen: true,
             fix: "make the readinessProbe request /health on port http-metrics".to_owned(),
+            ..Failure::default()
         }),
         ..checks[4].clone()
     };
