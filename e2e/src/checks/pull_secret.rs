@@ -12,7 +12,7 @@ use super::check::{Evidence, Outcome, end_pod, end_pods};
 use super::environment::{Environment, object_ref};
 use super::extra_pod::{ExtraPod, never_ready};
 use super::failure::expected;
-use super::refusal::is_refused;
+use super::pull_denial::is_pull_denied;
 use crate::record::Failure;
 
 /// The types of Secrets that kubelets read registry credentials from: the type that `kubectl create secret docker-registry` creates,
@@ -115,7 +115,7 @@ async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure
 }
 
 fn is_denied(message: &str, images: &[String]) -> bool {
-    images.iter().any(|image| is_refused(message, image))
+    images.iter().any(|image| is_pull_denied(message, image))
 }
 
 /// Adds the likely cause to the failure of a pull that the registry did not deny.

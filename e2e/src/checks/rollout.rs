@@ -22,7 +22,7 @@ use super::route::Route;
 use crate::environment::cluster::ready;
 use crate::record::Failure;
 
-/// What the check expects of the pods of an update.
+/// The expected result of an update.
 const NEW_PODS: &str = "new pods become ready";
 
 /// Pause between two requests before the update.

@@ -20,7 +20,7 @@ use futures_util::future::{join_all, try_join_all};
 /// reached, restarted, ready again, and gone after a failure.
 const WAITS: u32 = 6;
 
-/// Time for everything else in a check: requests, which have their own limits.
+/// Time for everything except waits in a check: requests, which have their own limits.
 const REST: Duration = Duration::from_mins(2);
 
 /// Time limit for the search for the causes of a failure.
@@ -98,7 +98,7 @@ impl<'run> Remaining<'run> {
     }
 }
 
-/// What all checks of a run share.
+/// The data that all checks of a run share.
 #[derive(Clone, Copy)]
 struct Context<'run, 'observed> {
     environment: &'run Environment,

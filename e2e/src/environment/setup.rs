@@ -17,7 +17,7 @@ use super::command::quoted;
 /// The account and the namespace of GitLab's agent for Kubernetes.
 const AGENT: &str = "gitlab-agent";
 
-/// What is prepared: a cluster, for a project.
+/// The preparation of a cluster for a project.
 pub struct Setup {
     /// `kubectl` for the cluster, quoted for a shell.
     pub kubectl: String,

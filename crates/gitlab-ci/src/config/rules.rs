@@ -64,7 +64,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// What messages about the list begin with.
+    /// The beginning of messages about the list.
     fn list(self) -> &'static str {
         match self {
             Self::IncludeOfTrigger => "trigger:include:include:rules",
@@ -72,7 +72,7 @@ impl Owner {
         }
     }
 
-    /// What messages about a rule begin with.
+    /// The beginning of messages about a rule.
     fn rule(self) -> &'static str {
         match self {
             Self::IncludeOfTrigger => "trigger:include:include:rules:rule",
