@@ -72,8 +72,8 @@ async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> R
     .await
 }
 
-/// Waits until the images of a pod are pulled, or the registry denies one. Other failures may end: the kubelet pulls again, and the observer
-/// reports a state that lasts. The error has the last failure, or says that there was no result in time.
+/// Waits until the images of a pod are pulled, or the registry denies one. Other failures may end: the kubelet pulls again, and the
+/// observer reports a state that lasts. The error has the last failure, or says that there was no result in time.
 async fn pull(environment: &Environment, name: &str, images: &[String]) -> Result<PullResult, String> {
     let last = Mutex::new(None);
     let ended = environment.watch_pod(name, |pod| {

@@ -54,7 +54,7 @@ pub async fn run_until_observed(
     let runs = |pods: Pods| {
         let selected = checks.iter().copied().enumerate().filter(move |(_, check)| check.pods == pods);
         let context = Context { environment, origin, notify, remaining, observer: causes };
-        selected.map(move |(index, check)| async move { (index, one(check, context).await) })
+        selected.map(move |(index, check)| async move { (index, run_check(check, context).await) })
     };
     let all = async {
         tokio::join!(
@@ -108,7 +108,7 @@ struct Context<'run, 'observed> {
     observer: &'run Observer,
 }
 
-async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
+async fn run_check(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
     let Context { environment, origin, notify, remaining, observer } = context;
     let mut record = CheckRecord {
         name: check.name.to_owned(),

@@ -110,13 +110,6 @@ impl Namespace {
         command
     }
 
-    /// Runs a pipeline to its end with the docker executor.
-    fn run_with_docker(pipeline: &str) -> Run {
-        let (repository, settings) = (Repository::new("main", pipeline), runner(""));
-        let mut command = repository.e2e(&["pipeline", "--format", "json", "--executor", "docker"]);
-        Run::new(command.arg("--config").arg(settings.path()).output().expect("e2e"))
-    }
-
     /// Runs a pipeline to its end. `settings` are lines of `[runners.kubernetes]`.
     fn run(&self, pipeline: &str, settings: &str) -> Run {
         let repository = Repository::new("main", pipeline);
@@ -137,6 +130,13 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         let _ = owner(&["delete", "namespace", &self.name, "--wait=false"]).output();
     }
+}
+
+/// Runs a pipeline to its end with the docker executor.
+fn run_with_docker(pipeline: &str) -> Run {
+    let (repository, settings) = (Repository::new("main", pipeline), runner(""));
+    let mut command = repository.e2e(&["pipeline", "--format", "json", "--executor", "docker"]);
+    Run::new(command.arg("--config").arg(settings.path()).output().expect("e2e"))
 }
 
 /// The settings of a runner, whose jobs have [`IMAGE`] by default.

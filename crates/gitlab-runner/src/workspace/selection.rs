@@ -42,8 +42,8 @@ struct Path {
 }
 
 impl Selection {
-    /// A selection by patterns that are relative to the directory `project`. If `tracked` (the files that git tracks) is given, also selects
-    /// all other files.
+    /// A selection by patterns that are relative to the directory `project`. If `tracked` (the files that git tracks) is given, also
+    /// selects all other files.
     pub fn new(project: &str, paths: &[String], exclude: &[String], tracked: Option<&Arc<HashSet<String>>>) -> Self {
         let paths = paths.iter().map(|written| {
             let relative = relative(project, written);

@@ -118,7 +118,7 @@ impl TemporaryNamespace {
     /// The API server does not delete it, or something in it remains.
     pub async fn remove(self) -> Result<(), NamespaceError> {
         delete(&self.client, &self.name, Preconditions { uid: Some(self.uid.clone()), resource_version: None }).await?;
-        gone(&self.client, &self.name, &self.uid).await
+        wait_until_gone(&self.client, &self.name, &self.uid).await
     }
 }
 
@@ -158,7 +158,7 @@ pub async fn sweep(client: &Client) -> Result<Swept, NamespaceError> {
         }
     }
     for (name, uid) in deleted {
-        match gone(client, &name, &uid).await {
+        match wait_until_gone(client, &name, &uid).await {
             Ok(()) => swept.removed.push(name),
             Err(error) => drop(first_error.get_or_insert(error)),
         }
@@ -205,7 +205,7 @@ async fn delete(client: &Client, name: &str, read: Preconditions) -> Result<bool
 }
 
 /// Waits until a namespace is gone.
-async fn gone(client: &Client, name: &str, uid: &str) -> Result<(), NamespaceError> {
+async fn wait_until_gone(client: &Client, name: &str, uid: &str) -> Result<(), NamespaceError> {
     let api = Api::<Namespace>::all(client.clone());
     let deadline = Instant::now() + TIMEOUT;
     loop {
