@@ -52,7 +52,7 @@ impl Product {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Changes that are taken back.
+    /// Temporary changes, which the checks revert.
     Default,
     /// No changes.
     ReadOnly,
