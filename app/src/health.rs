@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// The state behind the probes, shared by all requests.
+/// The state that the probes read, shared by all requests.
 #[derive(Debug)]
 pub struct Health {
     ready_at: Instant,

@@ -2,7 +2,7 @@
 //! metrics for Prometheus (`/metrics`). When it is stopped, it first completes the requests in flight.
 //!
 //! [`server`] receives a request, the layers of [`router`] process it, and a handler in `routes` answers it. [`health`],
-//! [`metrics`] and [`build_info`] are the state behind the answers, which the handlers share as [`state::AppState`].
+//! [`metrics`] and [`build_info`] hold the state for the answers, which the handlers share as [`state::AppState`].
 
 pub mod arguments;
 pub mod build_info;

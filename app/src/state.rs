@@ -10,9 +10,9 @@ pub struct AppState {
     pub host: String,
     /// The facts of the build.
     pub build_info: BuildInfo,
-    /// The state behind the probes.
+    /// The state that the probes read.
     pub health: Health,
-    /// The state behind `/metrics`.
+    /// The state that `/metrics` reports.
     pub metrics: Metrics,
     /// Maximum size of a request's body.
     pub max_body_bytes: usize,

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-/// Why there is no report.
+/// The reason why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A program must be installed or built first.

@@ -46,7 +46,7 @@ pub(super) struct Connections {
 
 struct Connection {
     task: AbortHandle,
-    /// What the task is doing, and since when.
+    /// The phase of the task, and its start.
     phase: Arc<watch::Sender<(Phase, Instant)>>,
 }
 

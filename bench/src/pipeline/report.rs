@@ -94,7 +94,7 @@ fn compared(measure: &str, ours: &Sample, theirs: &Sample, target: &str) -> Vec<
     vec![measure.to_owned(), milliseconds(ours), milliseconds(theirs), speedup, target.to_owned()]
 }
 
-/// How many times as fast as theirs ours is.
+/// The speed of our program, as a multiple of the other program's.
 fn speedup(ours: &Sample, theirs: &Sample) -> f64 {
     theirs.median() / ours.median()
 }

@@ -108,7 +108,7 @@ fn reason(error: &Error) -> PullError {
 
 /// The reason that an engine's message gives. Engines return no codes for the reasons.
 fn classify(message: &str) -> PullError {
-    // The error of a system call, for example when the engine writes to its storage. It is no refusal by the registry.
+    // The error of a system call, for example when the engine writes to its storage. It is not a refusal by the registry.
     let lower = message.to_lowercase().replace("permission denied", "");
     let known = [
         ("toomanyrequests", PullError::RateLimited),

@@ -21,13 +21,13 @@ pub enum Severity {
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
-    /// What is wrong, in GitLab's own words where GitLab has a message for it. At most 1,000 characters.
+    /// The problem, in GitLab's own words where GitLab has a message for it. At most 1,000 characters.
     pub message: String,
     /// The part of the file that the message is about.
     pub span: Span,
     /// The expected value, the most similar valid word, or the remedy.
     pub help: Option<String>,
-    /// How many places the diagnostic is about. More than one only for what is not supported here, which is reported once.
+    /// The number of places that the diagnostic is about. More than one only for an unsupported feature, which is reported once.
     pub places: usize,
     /// Whether the diagnostic is about a keyword or variable that is valid, but not supported here.
     pub is_unsupported: bool,

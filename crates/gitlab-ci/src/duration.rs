@@ -17,7 +17,7 @@ pub struct DurationError {
     reason: Reason,
 }
 
-/// What is wrong with the text.
+/// The reason why a text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Reason {
     #[error("expected a number or a unit")]

@@ -13,7 +13,7 @@ pub type Values = Result<Arc<[Variable]>, Arc<str>>;
 
 /// Project variables whose values become known while the pipeline runs.
 pub struct DeferredVariables {
-    /// What provides the values, for messages: "the registry and the cluster", for example.
+    /// The provider of the values, for messages: "the registry and the cluster", for example.
     pub source: String,
     /// Whether a job uses the variables and therefore waits for them.
     pub is_needed: Box<dyn Fn(&PlannedJob) -> bool + Send + Sync>,

@@ -51,7 +51,7 @@ pub enum Event {
     JobWaits {
         /// The job's name.
         job: Arc<str>,
-        /// What the job waits for.
+        /// The reason why the job waits.
         #[serde(rename = "why")]
         reason: String,
     },

@@ -14,7 +14,8 @@ pub(crate) fn shows_services(variables: &[Variable]) -> bool {
 const UNITS: [(&str, f64); 8] =
     [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
-/// Parses a duration as Go's `time.ParseDuration` does: `1h30m`, `1.5h`, `300ms`. Fails if the text is not a duration, or if the duration is negative.
+/// Parses a duration as Go's `time.ParseDuration` does: `1h30m`, `1.5h`, `300ms`. Fails if the text is not a duration, or if the duration
+/// is negative.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let (is_negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

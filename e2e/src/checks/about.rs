@@ -1,4 +1,4 @@
-//! What the API server reports about the cluster.
+//! The data about the cluster that the API server reports.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -16,7 +16,7 @@ pub enum Part {
     Ingress,
 }
 
-/// What is wrong with an object, and the remedy.
+/// The problem of an object, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remedy {
     pub(crate) what: String,

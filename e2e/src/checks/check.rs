@@ -37,13 +37,13 @@ pub struct Check {
     pub needs: &'static [Need],
     /// How it uses pods.
     pub pods: Pods,
-    /// What it depends on. If it fails, the cause is there.
+    /// The parts of the environment that it depends on. If it fails, the cause is in one of them.
     pub parts: &'static [Part],
     pub(super) run: fn(Environment) -> BoxFuture<'static, Outcome>,
 }
 
 impl Check {
-    /// What it requires of a cluster. Changes and the creation of pods are only a matter of permission.
+    /// Its requirements of a cluster. Changes and the creation of pods only need permissions.
     pub fn profile(&self) -> Profile {
         let is_special = |need: &Need| match need {
             Need::Registry | Need::Deployer | Need::Ingress | Need::Prometheus => true,

@@ -114,8 +114,8 @@ impl Connection {
         Ok(Self(Config::incluster()?))
     }
 
-    /// The same connection, with the permissions of another account. The API server refuses its requests, unless the own account may
-    /// impersonate the other one.
+    /// The same connection, with the permissions of another account. The API server refuses its requests, unless the account of this
+    /// connection may impersonate the other one.
     ///
     /// # Errors
     /// If a name contains a character that a header cannot have.

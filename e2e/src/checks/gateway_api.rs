@@ -39,7 +39,7 @@ struct HttpRouteStatus {
     parents: Vec<ParentStatus>,
 }
 
-/// What the controller of a Gateway says of a route.
+/// The status of a route that the controller of a Gateway has written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ParentStatus {
@@ -122,7 +122,7 @@ pub(super) struct GatewayClassSpec {
     pub(super) controller_name: String,
 }
 
-/// What identifies a kind of this API group and version.
+/// Identifies a kind of this API group and version.
 macro_rules! resource {
     ($type:ident, $scope:ident, $kind:literal, $plural:literal) => {
         impl Resource for $type {

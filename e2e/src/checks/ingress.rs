@@ -47,12 +47,12 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         Err(failure) => return Err(route.with_diagnostics(failure, &environment).await),
     };
     evidence.add(format!("{}: responses from {}", environment.host, own.into_iter().collect::<Vec<_>>().join(" and ")));
-    match unknown(&environment, &http).await {
+    match verify_unknown_host(&environment, &http).await {
         Ok(line) => evidence.add(line),
         Err(failure) => return Err(route.with_diagnostics(failure.after_success(), &environment).await),
     }
     for (reference, host) in &environment.others {
-        match other(&environment, &http, &mut pods, reference, host).await? {
+        match verify_other_host(&environment, &http, &mut pods, reference, host).await? {
             Ok(line) => evidence.add(line),
             Err(failure) => return Err(route.with_diagnostics(failure.after_success(), &environment).await),
         }
@@ -143,7 +143,7 @@ async fn responding(
 }
 
 /// Checks the response to a host that no Ingress has.
-async fn unknown(environment: &Environment, http: &Http) -> Result<String, Failure> {
+async fn verify_unknown_host(environment: &Environment, http: &Http) -> Result<String, Failure> {
     let domain = environment.host.split_once('.').map_or("test", |(_, domain)| domain);
     let unknown = format!("no-such-environment.{domain}");
     match http.get(&unknown, "/").await {
@@ -160,7 +160,7 @@ async fn unknown(environment: &Environment, http: &Http) -> Result<String, Failu
 
 /// Checks the responses to another environment's host. The other environment may be replaced or removed during the check, which is
 /// not a failure of this one.
-async fn other(
+async fn verify_other_host(
     environment: &Environment,
     http: &Http,
     pods: &mut Pods,

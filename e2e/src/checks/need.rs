@@ -1,4 +1,4 @@
-//! What a check needs.
+//! The inputs of checks.
 
 /// An input that is not available on every cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,6 @@ pub enum Need {
     Commit,
     /// The permission to create pods in the namespace.
     PodCreation,
-    /// That the user allows changes in the cluster, which the check takes back.
+    /// The user's permission to change the cluster. The check reverts its changes.
     Changes,
 }

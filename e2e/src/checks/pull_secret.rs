@@ -12,7 +12,7 @@ use super::check::{Evidence, Outcome, end_pod, end_pods};
 use super::environment::{Environment, object_ref};
 use super::extra_pod::{ExtraPod, never_ready};
 use super::failure::expected;
-use super::refusal::is_refused;
+use super::pull_denial::is_pull_denied;
 use crate::record::Failure;
 
 /// The types of Secrets that kubelets read registry credentials from: the type that `kubectl create secret docker-registry` creates,
@@ -72,8 +72,8 @@ async fn make(environment: &Environment, change: impl FnOnce(&mut PodSpec)) -> R
     .await
 }
 
-/// Waits until the images of a pod are pulled, or the registry denies one. Other failures may end: the kubelet pulls again, and the observer
-/// reports a state that lasts. The error has the last failure, or says that there was no result in time.
+/// Waits until the images of a pod are pulled, or the registry denies one. Other failures may end: the kubelet pulls again, and the
+/// observer reports a state that lasts. The error has the last failure, or says that there was no result in time.
 async fn pull(environment: &Environment, name: &str, images: &[String]) -> Result<PullResult, String> {
     let last = Mutex::new(None);
     let ended = environment.watch_pod(name, |pod| {
@@ -115,7 +115,7 @@ async fn pulled(environment: &Environment, name: &str) -> Result<String, Failure
 }
 
 fn is_denied(message: &str, images: &[String]) -> bool {
-    images.iter().any(|image| is_refused(message, image))
+    images.iter().any(|image| is_pull_denied(message, image))
 }
 
 /// Adds the likely cause to the failure of a pull that the registry did not deny.

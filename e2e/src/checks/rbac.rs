@@ -146,7 +146,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     Ok(evidence)
 }
 
-/// What the deploy jobs need for a route to a Gateway, if the environment has one instead of an Ingress.
+/// The permissions that the deploy jobs need for a route to a Gateway, if the environment has one instead of an Ingress.
 async fn route_permissions(environment: &Environment) -> Vec<(&'static str, &'static str, &'static str)> {
     match Route::find(environment).await {
         Ok(Route::HttpRoute(_)) => VERBS.map(|verb| (verb, "gateway.networking.k8s.io", "httproutes")).to_vec(),
@@ -161,7 +161,7 @@ async fn all_namespaces(environment: &Environment) -> Result<Vec<String>, Failur
 
 /// The rules of the account in a namespace.
 struct Rules {
-    /// What this account is allowed there, and not every account.
+    /// The permissions there that this account has and that not every account has.
     excess: Vec<String>,
     /// Whether the API server knows all rules.
     is_complete: bool,

@@ -82,7 +82,8 @@ impl RegistryApi {
         Ok(response.status())
     }
 
-    /// The status of `/v2/` for an unknown user. Wrong passwords of the own user could lock its account, and pods could no longer pull.
+    /// The status of `/v2/` for an unknown user. Wrong passwords of the configured user could lock its account, and pods could no longer
+    /// pull.
     ///
     /// # Errors
     /// A text with the reason, if the registry does not respond.

@@ -54,33 +54,33 @@ impl Access {
                 .collect(),
             "pull-secret" => vec![
                 self.field("deployments", "{.spec.template.spec.imagePullSecrets}"),
-                self.own("get secrets --field-selector type=kubernetes.io/dockerconfigjson"),
-                self.own("get events --field-selector reason=Failed"),
+                self.kubectl("get secrets --field-selector type=kubernetes.io/dockerconfigjson"),
+                self.kubectl("get events --field-selector reason=Failed"),
             ],
             "rbac" => self.permissions(),
             "pod-security" => vec![
                 format!("{} get namespace {} --show-labels", self.kubectl, quoted(&self.namespace)),
                 // A dry run stores nothing, so the image need not exist.
-                self.own("run privileged --image=registry.invalid/none --privileged --dry-run=server"),
+                self.kubectl("run privileged --image=registry.invalid/none --privileged --dry-run=server"),
             ],
             "deployment" => vec![
-                self.own(&format!("rollout status deployment {} --timeout=10s", self.selector())),
-                self.own(&format!("get deployments,replicasets,pods {} --output wide", self.selector())),
+                self.kubectl(&format!("rollout status deployment {} --timeout=10s", self.selector())),
+                self.kubectl(&format!("get deployments,replicasets,pods {} --output wide", self.selector())),
             ],
             "readiness" => vec![self.probe("readinessProbe"), self.endpoints(), self.in_pod("/health")],
             "liveness" => vec![
                 self.probe("livenessProbe"),
-                self.own(&format!("get pods {}", self.selector())),
-                self.own("get events --field-selector reason=Unhealthy"),
+                self.kubectl(&format!("get pods {}", self.selector())),
+                self.kubectl("get events --field-selector reason=Unhealthy"),
             ],
             "dns" => vec![
                 self.field("deployments", "{.spec.template.spec.dnsPolicy}"),
-                self.own(&format!("get services {}", self.selector())),
+                self.kubectl(&format!("get services {}", self.selector())),
                 format!("{} get pods --namespace kube-system --selector k8s-app=kube-dns --output wide", self.kubectl),
             ],
             "service" => {
                 vec![
-                    self.own(&format!("get services {} --output wide", self.selector())),
+                    self.kubectl(&format!("get services {} --output wide", self.selector())),
                     self.endpoints(),
                     self.through_service(),
                 ]
@@ -95,14 +95,14 @@ impl Access {
             "version" => vec![
                 self.field("deployments", "{.spec.template.metadata.annotations}"),
                 self.in_pod("/version"),
-                self.own(&format!("logs {} --tail=5", self.selector())),
+                self.kubectl(&format!("logs {} --tail=5", self.selector())),
             ],
             "rollout" => vec![
                 "# Restarts the Deployment, and counts the statuses of requests meanwhile.".to_owned(),
-                self.own(&format!("rollout restart deployment {}", self.selector())),
+                self.kubectl(&format!("rollout restart deployment {}", self.selector())),
                 format!(
                     "{} &\nwhile kill -0 $! 2>/dev/null; do {}; done | sort | uniq -c",
-                    self.own(&format!("rollout status deployment {} --timeout=2m", self.selector())),
+                    self.kubectl(&format!("rollout status deployment {} --timeout=2m", self.selector())),
                     self.status_of_request()
                 ),
             ],
@@ -110,7 +110,8 @@ impl Access {
         }
     }
 
-    fn own(&self, rest: &str) -> String {
+    /// A kubectl command in the environment's namespace.
+    fn kubectl(&self, rest: &str) -> String {
         format!("{} --namespace {} {rest}", self.kubectl, quoted(&self.namespace))
     }
 
@@ -122,15 +123,15 @@ impl Access {
     fn routes(&self) -> Vec<String> {
         if self.has_http_route {
             let gateways = format!("{} get gateways --all-namespaces --output wide", self.kubectl);
-            return vec![self.own(&format!("describe httproutes {}", self.selector())), gateways];
+            return vec![self.kubectl(&format!("describe httproutes {}", self.selector())), gateways];
         }
-        vec![self.own(&format!("describe ingresses {}", self.selector()))]
+        vec![self.kubectl(&format!("describe ingresses {}", self.selector()))]
     }
 
     /// A field of each object, one object per line.
     fn field(&self, kinds: &str, path: &str) -> String {
         let path = format!("{{range .items[*]}}{{.metadata.name}}: {path}{{\"\\n\"}}{{end}}");
-        self.own(&format!("get {kinds} {} --output jsonpath={}", self.selector(), quoted(&path)))
+        self.kubectl(&format!("get {kinds} {} --output jsonpath={}", self.selector(), quoted(&path)))
     }
 
     fn probe(&self, name: &str) -> String {
@@ -140,22 +141,23 @@ impl Access {
     /// Kubernetes copies the labels of a Service to its `EndpointSlices`.
     fn endpoints(&self) -> String {
         let path = r#"{range .items[*].endpoints[*]}{.targetRef.name}: {.conditions}{"\n"}{end}"#;
-        self.own(&format!("get endpointslices {} --output jsonpath={}", self.selector(), quoted(path)))
+        self.kubectl(&format!("get endpointslices {} --output jsonpath={}", self.selector(), quoted(path)))
     }
 
     /// A request to the path of an object in the namespace, through the API server.
     fn raw(&self, object: &str, path: &str) -> String {
-        self.own(&format!("get --raw \"{}\"", proxied(&self.namespace, object, path)))
+        self.kubectl(&format!("get --raw \"{}\"", proxied(&self.namespace, object, path)))
     }
 
     fn in_pod(&self, path: &str) -> String {
-        let name = self.own(&format!("get pods {} --output jsonpath='{{.items[0].metadata.name}}'", self.selector()));
+        let name =
+            self.kubectl(&format!("get pods {} --output jsonpath='{{.items[0].metadata.name}}'", self.selector()));
         self.raw(&format!("pods/$({name}):{POD_PORT}"), path)
     }
 
     fn through_service(&self) -> String {
         let name = "{.items[0].metadata.name}:{.items[0].spec.ports[0].port}";
-        let name = self.own(&format!("get services {} --output jsonpath='{name}'", self.selector()));
+        let name = self.kubectl(&format!("get services {} --output jsonpath='{name}'", self.selector()));
         self.raw(&format!("services/$({name})"), "/")
     }
 
@@ -166,7 +168,7 @@ impl Access {
 
     fn permissions(&self) -> Vec<String> {
         let Some(kubectl) = &self.kubectl_of_pipeline else {
-            return vec![self.own("get rolebindings --output wide")];
+            return vec![self.kubectl("get rolebindings --output wide")];
         };
         let list = |namespace: &str| format!("{kubectl} auth can-i --list --namespace {}", quoted(namespace));
         vec![list(&self.namespace), list("kube-system")]

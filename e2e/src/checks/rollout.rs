@@ -22,7 +22,7 @@ use super::route::Route;
 use crate::environment::cluster::ready;
 use crate::record::Failure;
 
-/// What the check expects of the pods of an update.
+/// The expected result of an update.
 const NEW_PODS: &str = "new pods become ready";
 
 /// Pause between two requests before the update.
@@ -98,14 +98,14 @@ async fn replace(environment: &Environment, deployment: &Deployment) -> Outcome 
     let pods = environment.pods().await?;
     let victim = pods.iter().map(ResourceExt::name_any).find(|name| !before.contains(name));
     let Some(victim) = victim else {
-        gone(environment, deployment, &before).await?;
+        wait_until_gone(environment, deployment, &before).await?;
         return Ok(evidence);
     };
     let started = Instant::now();
     environment.api::<Pod>().delete(&victim, &DeleteParams::default()).await?;
     let mut old = before;
     old.insert(victim.clone());
-    gone(environment, deployment, &old).await?;
+    wait_until_gone(environment, deployment, &old).await?;
     rolled_out(environment, deployment, NEW_PODS).await?;
     evidence.add(format!("{victim} deleted and replaced: {:.0} s", started.elapsed().as_secs_f64()));
     Ok(evidence)
@@ -143,7 +143,11 @@ async fn rolled_out(environment: &Environment, deployment: &Deployment, what: &s
 }
 
 /// Waits until all of these pods are gone.
-async fn gone(environment: &Environment, deployment: &Deployment, old: &BTreeSet<String>) -> Result<(), Failure> {
+async fn wait_until_gone(
+    environment: &Environment,
+    deployment: &Deployment,
+    old: &BTreeSet<String>,
+) -> Result<(), Failure> {
     let config = watcher::Config::default().labels(&format!("ref={}", environment.reference));
     let is_gone = |pods: &[Arc<Pod>]| !pods.iter().any(|pod| old.contains(&pod.name_any()));
     let Err(reason) = environment.watch(config, |pods: &[Arc<Pod>]| is_gone(pods).then_some(())).await else {

@@ -20,7 +20,7 @@ use futures_util::future::{join_all, try_join_all};
 /// reached, restarted, ready again, and gone after a failure.
 const WAITS: u32 = 6;
 
-/// Time for everything else in a check: requests, which have their own limits.
+/// Time for everything except waits in a check: requests, which have their own limits.
 const REST: Duration = Duration::from_mins(2);
 
 /// Time limit for the search for the causes of a failure.
@@ -54,7 +54,7 @@ pub async fn run_until_observed(
     let runs = |pods: Pods| {
         let selected = checks.iter().copied().enumerate().filter(move |(_, check)| check.pods == pods);
         let context = Context { environment, origin, notify, remaining, observer: causes };
-        selected.map(move |(index, check)| async move { (index, one(check, context).await) })
+        selected.map(move |(index, check)| async move { (index, run_check(check, context).await) })
     };
     let all = async {
         tokio::join!(
@@ -98,7 +98,7 @@ impl<'run> Remaining<'run> {
     }
 }
 
-/// What all checks of a run share.
+/// The data that all checks of a run share.
 #[derive(Clone, Copy)]
 struct Context<'run, 'observed> {
     environment: &'run Environment,
@@ -108,7 +108,7 @@ struct Context<'run, 'observed> {
     observer: &'run Observer,
 }
 
-async fn one(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
+async fn run_check(check: &'static Check, context: Context<'_, '_>) -> CheckRecord {
     let Context { environment, origin, notify, remaining, observer } = context;
     let mut record = CheckRecord {
         name: check.name.to_owned(),

@@ -30,7 +30,7 @@ pub(super) struct Target {
     pub(super) error: String,
 }
 
-/// What the Service's annotations ask Prometheus to scrape.
+/// The target that the Service's annotations describe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Annotated {
     pub(super) port: String,

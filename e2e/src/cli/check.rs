@@ -69,7 +69,7 @@ pub(crate) struct CheckArguments {
 
     /// Another environment of the service, whose pods must not answer for this host; repeatable [default: those that are
     /// checked as well]
-    #[arg(long = "other", value_name = "REF=HOST", value_parser = other)]
+    #[arg(long = "other", value_name = "REF=HOST", value_parser = other_environment)]
     others: Vec<(String, String)>,
 
     /// Maximum time to wait for each expected state
@@ -98,7 +98,7 @@ fn check(name: &str) -> Result<&'static Check, String> {
     })
 }
 
-fn other(text: &str) -> Result<(String, String), String> {
+fn other_environment(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(reference, host)| !reference.is_empty() && !host.is_empty());
     pair.map(|(reference, host)| (reference.to_owned(), host.to_owned())).ok_or_else(|| "expected REF=HOST".to_owned())
 }

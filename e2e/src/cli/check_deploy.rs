@@ -92,7 +92,7 @@ pub(super) fn failed(error: DemoError) -> CliError {
     }
 }
 
-/// What was removed from a cluster, and what was not, one namespace per line.
+/// The namespaces that were removed from a cluster, and those that were not, one per line.
 pub(crate) fn swept(swept: &Swept) -> String {
     let removed = swept.removed.iter().map(|name| format!("Removed namespace {name}.\n"));
     let in_use = swept.in_use.iter().map(|it| {

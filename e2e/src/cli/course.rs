@@ -28,7 +28,8 @@ enum CourseCommand {
 
 /// Report whether exercises are done, with a hint for each that is not
 ///
-/// Runs scripts of the project's jobs, and its service, on this machine. Exit codes: 0 all of them are done, 1 one is not, 2 there is no such exercise or no project, 3 the cluster does not answer.
+/// Runs scripts of the project's jobs, and its service, on this machine. Exit codes: 0 all of them are done, 1 one is not, 2 there is no
+/// such exercise or no project, 3 the cluster does not answer.
 #[derive(Debug, clap::Args)]
 struct VerifyArguments {
     /// A page such as `4`, or an exercise such as `4.2`; repeatable

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::output::print;
 use super::{EXIT_INTERRUPTED, EXIT_TERMINATED};
 
-/// How long the last message may take before the program ends without it.
+/// Maximum time for the last message. After it, the program ends without the message.
 const PRINT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The first signal that the program got.

@@ -26,7 +26,7 @@ pub struct Exercise {
     pub id: Id,
     /// As in the heading on the page.
     pub title: &'static str,
-    /// What the student must achieve, in one line.
+    /// The student's goal, in one line.
     pub goal: &'static str,
     /// A question or a place to look at, which does not contain the answer.
     pub hint: &'static str,

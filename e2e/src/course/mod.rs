@@ -1,4 +1,4 @@
-//! The exercises of the course: what the student must achieve, a verifier that looks at the result, and a hint.
+//! The exercises of the course: each has a goal, a verifier that looks at the result, and a hint.
 //!
 //! - `exercise`, `verdict`: the types. [`project`]: the student's clone. [`selection`]: exercises by page and number.
 //! - `plans`, `rehearsal`: the pipelines of the clone, and what their jobs would do. `manifest`, `deployed`: Kubernetes objects.

@@ -33,7 +33,7 @@ fn number(probe: &Value, field: &str, default: u64) -> u64 {
     probe[field].as_u64().unwrap_or(default)
 }
 
-/// How long the probe may fail until the kubelet reacts, in seconds.
+/// Time for which the probe may fail until the kubelet reacts, in seconds.
 fn budget(probe: &Value) -> u64 {
     number(probe, "periodSeconds", PERIOD).saturating_mul(number(probe, "failureThreshold", FAILURES))
 }

@@ -61,7 +61,7 @@ impl Call {
     }
 }
 
-/// What a job would do.
+/// The effects that a job would have.
 pub(super) struct Rehearsal {
     pub(super) calls: Vec<Call>,
     /// The copy of the project, as the script has left it.

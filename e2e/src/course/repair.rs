@@ -1,4 +1,4 @@
-//! Page 10: repair a deployment, and take back a commit.
+//! Page 10: repair a deployment, and revert a commit.
 
 use futures_util::FutureExt;
 use http::Request;

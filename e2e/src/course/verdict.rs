@@ -1,11 +1,11 @@
-//! What a verifier reports.
+//! The result of a verifier.
 
 use crate::record::Failure;
 
 /// The error is the difference between the actual state and the goal.
 pub type Verdict = Result<(), Unsolved>;
 
-/// What the verifier has seen instead of the goal, as one sentence.
+/// The state that the verifier has observed instead of the goal, as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsolved(pub String);
 

@@ -17,7 +17,7 @@ use super::command::quoted;
 /// The account and the namespace of GitLab's agent for Kubernetes.
 const AGENT: &str = "gitlab-agent";
 
-/// What is prepared: a cluster, for a project.
+/// The preparation of a cluster for a project.
 pub struct Setup {
     /// `kubectl` for the cluster, quoted for a shell.
     pub kubectl: String,
@@ -138,7 +138,8 @@ impl Setup {
     fn token(&self, hours: u32) -> String {
         let (kubectl, namespace) = (&self.kubectl, &self.namespace);
         let (dir, file) = (quoted(&self.dir.to_string_lossy()), quoted(&self.kubeconfig().to_string_lossy()));
-        // A file that exists would keep its mode. JSON is valid YAML. The output of kubectl for the cluster is JSON: its address and its authority.
+        // Removed first, because a file that exists would keep its mode. kubectl prints the cluster's address and authority as JSON,
+        // which is valid YAML.
         format!(
             "( umask 077 && mkdir -p {dir} && rm -f {file} &&\n\
              cluster=$({kubectl} config view --raw --minify --flatten --output='jsonpath={{.clusters[0].cluster}}') &&\n\

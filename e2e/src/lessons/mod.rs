@@ -11,7 +11,7 @@ pub type File = (&'static str, &'static str);
 pub struct Lesson {
     /// The lesson's name.
     pub name: &'static str,
-    /// What goes wrong, in one line.
+    /// The failure, in one line.
     pub title: &'static str,
     /// The project as it fails.
     pub broken: &'static [File],

@@ -31,7 +31,7 @@ pub struct CheckReport {
     pub mode: Mode,
     pub cluster: Cluster,
     pub environments: Vec<CheckedEnvironment>,
-    /// What was looked for in the cluster.
+    /// The inputs that were searched for in the cluster.
     pub found: Vec<Finding>,
     /// The checks, by environment.
     pub checks: Vec<ReportedCheck>,
@@ -48,11 +48,11 @@ impl Product {
     pub const THIS: Self = Self { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
 }
 
-/// What the checks may do in the cluster.
+/// The changes that the checks may make in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Changes that are taken back.
+    /// Temporary changes, which the checks revert.
     Default,
     /// No changes.
     ReadOnly,
@@ -71,7 +71,7 @@ impl Mode {
     }
 }
 
-/// What the API server reports about the cluster.
+/// The data about the cluster that the API server reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cluster {
     /// The version of the API server: `v1.37.0`.
@@ -96,7 +96,7 @@ pub struct CheckedEnvironment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub subject: String,
-    /// What was found; `None` if nothing was.
+    /// The value that was found; `None` if nothing was found.
     pub value: Option<String>,
     /// Why it was chosen, or why nothing was found and what to do.
     pub reason: String,
@@ -126,7 +126,7 @@ impl AsRef<Self> for Check {
     }
 }
 
-/// What a check requires of a cluster.
+/// The requirements of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {

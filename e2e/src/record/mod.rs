@@ -126,7 +126,7 @@ pub struct Step {
 pub struct Pipeline {
     /// The pipeline's number.
     pub id: u64,
-    /// What triggered it: `a push to feature/e2e`, `play deploy_live`.
+    /// Its trigger: `a push to feature/e2e`, `play deploy_live`.
     pub title: String,
     /// The branch or tag.
     pub ref_name: String,

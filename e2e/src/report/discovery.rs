@@ -1,4 +1,4 @@
-//! What was found in a cluster of others, for people.
+//! Formats the choices that the checks have made in a cluster that the harness did not create.
 
 use comfy_table::{Table, presets};
 

@@ -25,7 +25,7 @@ pub fn step(step: &Step) -> String {
     format!("==> {}\n", step.title)
 }
 
-/// What remains to be done in GitLab after all steps were applied.
+/// The remaining steps in GitLab, after all commands were run.
 pub fn applied(setup: &Setup, expiry: Option<u64>) -> String {
     let mut text = String::new();
     if let Some(seconds) = expiry {

@@ -105,7 +105,7 @@ async fn shown_and_mended(lesson: &Lesson, context: &LessonContext) -> Result<Le
     }
     let broken = commit(&project, "As in the article").await?;
     let ran = replayer(context, broken, lesson.withheld).run(Ref::Branch, lesson.name, &[]).await;
-    let taught = seen(lesson, context, ran.as_ref().err()).await?;
+    let taught = compare(lesson, context, ran.as_ref().err()).await?;
     write(&project, lesson.fixed)?;
     let mended = commit(&project, "Fixed").await?;
     match replayer(context, mended, &[]).run(Ref::Branch, &format!("{}, fixed", lesson.name), &[]).await {
@@ -122,7 +122,7 @@ async fn shown_and_mended(lesson: &Lesson, context: &LessonContext) -> Result<Le
 }
 
 /// Compares the failure with the one that the lesson describes.
-async fn seen(
+async fn compare(
     lesson: &Lesson,
     context: &LessonContext,
     error: Option<&ReplayError>,

@@ -1,4 +1,4 @@
-//! What a run pushes: two clones of the repository, one with the branch and one with the tag. The repository itself is unchanged.
+//! The clones of the repository that a run pushes: one with the branch and one with the tag. The repository itself is unchanged.
 //!
 //! There are two because the tag is pushed after the branch: `git describe` in a job of the branch must not find it.
 

@@ -85,7 +85,7 @@ fn install_controller() -> [Cleanup; 3] {
 
 /// The deploy jobs' command that deletes the previous Ingress or route, read from the pipeline file.
 fn cleanup_command() -> String {
-    let text = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file");
+    let text = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the pipeline file");
     let pipeline: Value = serde_saphyr::from_str(&text).expect("YAML");
     let script = pipeline[".deploy"]["script"].as_array().expect("a list").iter().filter_map(Value::as_str);
     script.into_iter().find(|command| command.contains("kubectl wait")).expect("the command").to_owned()

@@ -76,7 +76,7 @@ impl Namespace {
         Self { name, _lock: lock }
     }
 
-    /// The name of a namespace that does not exist.
+    /// A namespace that does not exist.
     fn missing(name: &str) -> Self {
         Self { name: name.to_owned(), _lock: Lock::Shared(DEPLOYER.read()) }
     }
@@ -110,13 +110,6 @@ impl Namespace {
         command
     }
 
-    /// Runs a pipeline to its end with the docker executor.
-    fn run_with_docker(pipeline: &str) -> Run {
-        let (repository, settings) = (Repository::new("main", pipeline), runner(""));
-        let mut command = repository.e2e(&["pipeline", "--format", "json", "--executor", "docker"]);
-        Run::new(command.arg("--config").arg(settings.path()).output().expect("e2e"))
-    }
-
     /// Runs a pipeline to its end. `settings` are lines of `[runners.kubernetes]`.
     fn run(&self, pipeline: &str, settings: &str) -> Run {
         let repository = Repository::new("main", pipeline);
@@ -137,6 +130,13 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         let _ = owner(&["delete", "namespace", &self.name, "--wait=false"]).output();
     }
+}
+
+/// Runs a pipeline to its end with the docker executor.
+fn run_with_docker(pipeline: &str) -> Run {
+    let (repository, settings) = (Repository::new("main", pipeline), runner(""));
+    let mut command = repository.e2e(&["pipeline", "--format", "json", "--executor", "docker"]);
+    Run::new(command.arg("--config").arg(settings.path()).output().expect("e2e"))
 }
 
 /// The settings of a runner, whose jobs have [`IMAGE`] by default.
@@ -173,7 +173,7 @@ impl Running {
         let text = std::fs::read_to_string(self.repository.path().join(LOG)).expect("a log");
         let mut lines: Vec<String> = Vec::new();
         for line in text.lines() {
-            // The time, the stream, and a mark of a continued line.
+            // The prefix has the time, the stream, and `+` if the line continues the previous one.
             let (prefix, rest) = line.split_at_checked(32).expect("a prefix");
             match lines.last_mut() {
                 Some(last) if prefix.ends_with('+') => last.push_str(rest),
@@ -206,14 +206,14 @@ impl Run {
         assert!(lines.iter().any(|line| line.contains(text)), "`{text}` is not in {lines:#?}");
     }
 
-    /// Fails unless the job failed for this reason, which is part of the given one.
+    /// Asserts that the job failed, and that `reason` is part of the reported reason.
     #[track_caller]
     fn failed(&self, job: &str, reason: &str) {
         let (status, actual) = self.result(job);
         assert!(status == "failed" && actual.contains(reason), "{status}: {actual}\n{:#?}", self.all_lines(job));
     }
 
-    /// How many attempts of a job there were.
+    /// The number of attempts of a job.
     fn attempts(&self, job: &str) -> usize {
         self.events.iter().filter(|event| event["event"] == "job_started" && event["job"] == job).count()
     }

@@ -9,7 +9,7 @@ use crate::saboteurs::object;
 use crate::support::{eventually, run};
 use crate::webhook;
 
-/// What changes pods during their admission.
+/// The object that changes pods during their admission.
 enum Mutator {
     Policy,
     Webhook,

@@ -39,7 +39,7 @@ impl Mutation {
         let old = manifest.pointer(&field).expect("a field of the manifest");
         // A node has room for some pods only.
         let value =
-            other(old, random).map(|value| if field == "/spec/replicas" { json!(random.u8(..4)) } else { value });
+            changed(old, random).map(|value| if field == "/spec/replicas" { json!(random.u8(..4)) } else { value });
         Self { file, field, value }
     }
 
@@ -71,7 +71,7 @@ fn collect(value: &Value, pointer: &str, fields: &mut Vec<String>) {
 }
 
 /// Another value of the same type, or none.
-fn other(old: &Value, random: &mut fastrand::Rng) -> Option<Value> {
+fn changed(old: &Value, random: &mut fastrand::Rng) -> Option<Value> {
     if random.u8(..3) == 0 {
         return None;
     }

@@ -19,7 +19,7 @@ fn the_account_is_allowed(#[case] arguments: &[&str]) {
 #[test]
 fn the_account_is_allowed_to_apply_the_manifests() {
     let _deployer = DEPLOYER.read();
-    for file in ["deployment.yaml", "service.yaml", "ingress.yaml"] {
+    for file in ["deployment.yaml", "service.yaml", "ingress.yaml", "pod-disruption-budget.yaml"] {
         feed(&mut deployer(&["apply", "--dry-run=server", "--filename", "-"]), &manifest(file, "dry-run"));
     }
 }

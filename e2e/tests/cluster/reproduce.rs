@@ -9,7 +9,7 @@ use crate::fixture::{DEPLOYER, access};
 use crate::saboteurs::{COMMIT, reported};
 use crate::support::{e2e, error};
 
-/// What the commands of each check print.
+/// A part of the output of each check's commands.
 const SHOWN: [(&str, &str); 12] = [
     ("registry", "401"),
     ("pull-secret", "myregistry"),

@@ -198,7 +198,7 @@ fn an_autoscaler_keeps_its_replicas(namespace: &str, slug: &str, deploy: impl Fn
         other => Err(other.to_owned()),
     });
     deploy();
-    // What the job has applied: the autoscaler would correct the number itself.
+    // The manifest that the job has applied, because the autoscaler corrects the number in the object itself.
     let applied = deployment(".metadata.annotations.kubectl\\.kubernetes\\.io/last-applied-configuration");
     let applied: Value = serde_json::from_str(&applied).expect("JSON");
     assert_eq!(applied["spec"]["replicas"], 3, "{applied:#}");
@@ -215,7 +215,7 @@ fn without_apply_nothing_changes() {
     let missing = fail(&mut owner(&["get", "namespace", namespace]));
     assert!(missing.contains("not found"), "{missing}");
     assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
-    // What it prints is a script that does the same as --apply. No program gets the password as an argument.
+    // The output is a script that does the same as --apply. No program gets the password as an argument.
     let _namespace = Cleanup(vec!["namespace".into(), namespace.into()]);
     let password = std::fs::read_to_string(access("registry_password")).expect("a password");
     assert!(!script.contains(password.trim()));

@@ -51,8 +51,8 @@ pub(crate) struct Controller {
     _deployer: LockResult<RwLockReadGuard<'static, ()>>,
 }
 
-/// Waits until no other test has a temporary namespace or another one with all checks: several of these runs at the same time would keep
-/// the processors too busy for the time limits. A test takes this lock before [`DEPLOYER`].
+/// Waits until no other test runs all checks, in a temporary namespace or in another one: several such runs at the same time would keep the
+/// processors too busy for the time limits. A test takes this lock before [`DEPLOYER`].
 pub(crate) fn alone() -> LockResult<MutexGuard<'static, ()>> {
     static LOCK: Mutex<()> = Mutex::new(());
     LOCK.lock()

@@ -71,7 +71,7 @@ fn a_solution_must_work_for_each_environment() {
      git apply \"$OLDPWD/docs/course/teacher/7.1.patch\"
      git commit --quiet --all --message 'Start slowly'"
 )]
-fn a_commit_is_taken_back(#[case] before: &str, #[values(false, true)] is_merged: bool) {
+fn a_revert_is_accepted(#[case] before: &str, #[values(false, true)] is_merged: bool) {
     let student = Student::new();
     student.run_script(before);
     student.apply(&solution("10.2", ""));
@@ -86,9 +86,9 @@ fn a_commit_is_taken_back(#[case] before: &str, #[values(false, true)] is_merged
     assert_done("10.2", &student.verify("10.2").output().expect("e2e runs"));
 }
 
-/// A later change of the file is no repair.
+/// A later commit that changes the same file in another place does not revert the broken one.
 #[test]
-fn another_solution_takes_nothing_back() {
+fn another_change_of_the_file_is_not_a_revert() {
     let student = Student::new();
     student.run_script(
         "cd target/course/project

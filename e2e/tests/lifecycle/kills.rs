@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::sandbox::{NAME, Sandbox};
 use crate::support::{docker, eventually, run};
 
-/// Number of kills. `KILLS` sets another one.
+/// Number of kills. The environment variable `KILLS` overrides it.
 const KILLS: u64 = 5;
 
-/// Longer than a cluster takes to come up, so that a kill may happen while it comes up or afterwards. `KILLS_WITHIN` sets another number
-/// of seconds: 240 covers every part of the scenario.
+/// Longer than a cluster takes to come up, so that a kill may happen while it comes up or afterwards. The environment variable
+/// `KILLS_WITHIN` overrides it: 240 seconds cover every part of the scenario.
 const MAX_SECONDS: u64 = 45;
 
 #[test]

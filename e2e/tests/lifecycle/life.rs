@@ -1,5 +1,5 @@
-//! Tests the whole life of a cluster in one test, because creating one is slow: up, up again, damaged and repaired, stopped, interrupted,
-//! down.
+//! Tests of the life of a cluster. One test goes through all its states, because creating a cluster is slow: created, damaged and repaired,
+//! stopped, recreated, removed. Another test interrupts the creation.
 
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 

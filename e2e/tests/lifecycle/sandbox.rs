@@ -63,7 +63,7 @@ impl Sandbox {
         })
     }
 
-    /// A cluster with a configuration that `change` makes of the repository's own. It may write files to the directory.
+    /// A cluster whose configuration is the result of `change` for the repository's own one. `change` may write files to the directory.
     fn with(change: impl Fn(&Path, String) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = std::fs::read_to_string(project().join("kind-config.yaml")).unwrap();
@@ -98,7 +98,7 @@ impl Sandbox {
         command
     }
 
-    /// Everything in the engine except the catalogue's images, the cluster's programs, and the files.
+    /// Everything in the engine except the catalog's images, the cluster's programs, and the files.
     pub(crate) fn resources(&self) -> BTreeSet<String> {
         let mut resources = BTreeSet::new();
         let lists = [
@@ -110,7 +110,7 @@ impl Sandbox {
         for list in lists {
             resources.extend(docker(&list).lines().map(str::to_owned));
         }
-        // The catalogue's images stay for later use.
+        // The catalog's images stay for later use.
         let is_kept = |thing: &str| {
             let image = thing.strip_prefix("image gitlab-ci-k8s-demo/");
             image.is_some_and(|image| !image.starts_with("run:") && !image.starts_with("doctor:"))

@@ -49,9 +49,9 @@ struct Case {
     independent: Option<String>,
     /// The jobs of the pipeline. Their names differ from those of all other cases of the file.
     jobs: BTreeMap<String, Value>,
-    /// What each job does.
+    /// The expected behavior of each job.
     expect: BTreeMap<String, Expected>,
-    /// What an executor does otherwise.
+    /// The executors that behave differently.
     #[serde(default)]
     differs: BTreeMap<String, Difference>,
 }
@@ -73,10 +73,10 @@ struct Expected {
     /// Whether the failure is allowed.
     #[serde(default)]
     allowed: bool,
-    /// Parts of the log without colors. `<exit N>` stands for the executor's words for an exit code.
+    /// Parts of the log without colors. `<exit N>` matches the executor's words for an exit code.
     #[serde(default)]
     has: Vec<String>,
-    /// What is not in the log.
+    /// Texts that are not in the log.
     #[serde(default)]
     lacks: Vec<String>,
 }

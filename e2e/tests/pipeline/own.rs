@@ -12,9 +12,9 @@ use crate::outcome::Run;
 use crate::repository::Repository;
 use crate::support::{error, project, run};
 
-/// A repository with the own pipeline, and the tag `v1.0.0`.
+/// A test repository with the pipeline file of this project, and the tag `v1.0.0`.
 fn own() -> Repository {
-    Repository::new("main", &std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file"))
+    Repository::new("main", &std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the pipeline file"))
 }
 
 fn plan(repository: &Repository, arguments: &[&str]) -> Value {
@@ -61,7 +61,7 @@ fn each_branch_has_an_environment(#[case] reference: &[&str], #[case] expected: 
 fn the_diagram_shows_every_stage_and_job() {
     let diagram = std::fs::read_to_string(project().join("docs/pipeline.svg")).expect("the diagram");
     let shown: std::collections::BTreeSet<_> = diagram.split(['<', '>']).collect();
-    let pipeline = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file");
+    let pipeline = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the pipeline file");
     let pipeline: Value = serde_saphyr::from_str(&pipeline).expect("YAML");
     let jobs =
         pipeline.as_object().expect("a hash").iter().filter(|(name, job)| !name.starts_with('.') && job.is_object());
@@ -94,7 +94,8 @@ fn releases(#[case] tag: &str, #[case] is_release: bool) {
     assert_eq!(group == "push-latest", is_release, "{group}");
 }
 
-/// A program that records its arguments instead of the client of an engine, and the variables of a registry and a runner.
+/// Replaces the client of the engine by a program that records its arguments. Returns the value of `PATH` with this program, and a file
+/// with the variables of a registry and a runner.
 fn without_engine(dir: &Path, arm64_runner: &str) -> (String, String) {
     let docker = dir.join("docker");
     std::fs::write(
@@ -116,7 +117,7 @@ fn without_engine(dir: &Path, arm64_runner: &str) -> (String, String) {
     (path, variables.display().to_string())
 }
 
-/// A release that is older than another one does not become `latest`, and neither does anything but a release.
+/// Only the newest release becomes `latest`.
 #[rstest]
 #[case::the_newest_release(&["--tag", "v1.10.0"], "", &["v1.10.0", "latest"])]
 #[case::an_older_release(&["--tag", "v1.9.0"], "", &["v1.9.0"])]
@@ -140,13 +141,13 @@ fn latest_never_goes_backwards(#[case] reference: &[&str], #[case] arm64_runner:
     let run = Run::new(output);
     assert_eq!(run.code(), 0, "{:#?}\n{}", run.all_lines("image_build"), error(&run.output));
     let calls = std::fs::read_to_string(dir.path().join("calls")).expect("calls");
-    // The tag of two images names a list.
+    // A tag for two architectures is pushed as a manifest list.
     let push = if arm64_runner.is_empty() { "push r.test/demo:" } else { "manifest push r.test/demo:" };
     let tags: Vec<_> = calls.lines().filter_map(|call| call.strip_prefix(push)).collect();
     assert_eq!(tags, pushed, "{calls}");
 }
 
-/// The second architecture has a job only where a runner offers it. Otherwise pods run on nodes of the one architecture.
+/// The second architecture has a job only if there is a runner for it. Otherwise, pods run only on nodes of the first architecture.
 #[rstest]
 #[case::no_runner("", false, json!({"kubernetes.io/arch": "arm64"}))]
 #[case::a_runner("arm", true, Value::Null)]
@@ -216,7 +217,7 @@ fn branches_deploy_to_the_namespace_of_their_scope(
 
 /// The manifests as a deploy job applies them.
 fn rendered(file: &str, variables: &[(&str, &str)]) -> Value {
-    let pipeline = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the own file");
+    let pipeline = std::fs::read_to_string(project().join(".gitlab-ci.yml")).expect("the pipeline file");
     let pipeline: Value = serde_saphyr::from_str(&pipeline).expect("YAML");
     let script = pipeline[".deploy"]["script"].as_array().expect("a list").iter().filter_map(Value::as_str);
     let dir = tempfile::tempdir().expect("a directory");

@@ -14,7 +14,7 @@ pub struct Environment {
     pub name: Option<Text>,
     /// The URL.
     pub url: Option<Text>,
-    /// What the job does with the environment.
+    /// The effect of the job on the environment.
     pub action: Action,
     /// The name of the job that stops the environment.
     pub on_stop: Option<Text>,
@@ -22,7 +22,7 @@ pub struct Environment {
     pub tier: Option<Text>,
 }
 
-/// What a job does with its environment.
+/// The effect of a job on its environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {

@@ -7,7 +7,7 @@ use super::reader::{Reader, Text};
 use crate::diagnostic;
 use crate::yaml::node::{Node, Value};
 
-/// Which keywords or variables a job inherits from the top level.
+/// The keywords or variables that a job inherits from the top level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inherit {
     /// All or none.

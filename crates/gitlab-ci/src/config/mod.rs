@@ -1,7 +1,7 @@
 //! The typed keywords of a document, as GitLab's entries read them (`lib/gitlab/ci/config/entry/`).
 //!
 //! Each keyword has a module of its own. Paths such as `entry/cache.rb` in the documentation are below that directory.
-//! Which jobs run is decided in [`crate::plan`].
+//! [`crate::plan`] decides which jobs run.
 
 pub mod artifacts;
 pub mod auto_cancel;

@@ -21,7 +21,7 @@ pub struct Spanned<T> {
 /// A string with its position.
 pub type Text = Spanned<Arc<str>>;
 
-/// What is wrong with a word, or with the unknown ones of a list of words, which share a sentence.
+/// The error message for an unknown word, or for the unknown words of a list, which share a sentence.
 /// `AllowedArrayValuesValidator` of `lib/gitlab/config/entry/validators.rb`
 pub fn unknown_words(node: &Node, words: &[&str]) -> String {
     let Some(items) = node.sequence() else { return "is not included in the list".to_owned() };
@@ -29,7 +29,7 @@ pub fn unknown_words(node: &Node, words: &[&str]) -> String {
     format!("contains unknown values: {}", diagnostic::joined(texts))
 }
 
-/// What is wrong with a value that is no word and no list of words. `ArrayOfStringsOrStringValidator`
+/// The error message for a value that is neither a word nor a list of words. `ArrayOfStringsOrStringValidator`
 pub const NOT_WORDS: &str = "should be an array of strings or a string";
 
 /// Converts a key of the file to a part of a path. GitLab writes it in lower case. A space would be a separator in
@@ -86,7 +86,7 @@ impl<'diagnostics> Reader<'diagnostics> {
         self.diagnostics.error(span, sentence)
     }
 
-    /// What a message about the keyword `path` begins with: `jobs:a:artifacts expire in`. See [`complain`](Self::complain).
+    /// The beginning of a message about the keyword `path`: `jobs:a:artifacts expire in`. See [`complain`](Self::complain).
     pub fn subject(&self, path: &str) -> String {
         let (entry, attribute) =
             path.split_once(' ').map_or((path, None), |(entry, attribute)| (entry, Some(attribute)));

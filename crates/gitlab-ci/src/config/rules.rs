@@ -64,7 +64,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// What messages about the list begin with.
+    /// The beginning of messages about the list.
     fn list(self) -> &'static str {
         match self {
             Self::IncludeOfTrigger => "trigger:include:include:rules",
@@ -72,7 +72,7 @@ impl Owner {
         }
     }
 
-    /// What messages about a rule begin with.
+    /// The beginning of messages about a rule.
     fn rule(self) -> &'static str {
         match self {
             Self::IncludeOfTrigger => "trigger:include:include:rules:rule",
@@ -219,8 +219,9 @@ fn read_condition(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<(A
 /// The maximum length of `regexp`, in characters: `REGEXP_MAX_LENGTH`.
 const MAX_REGEXP: usize = 255;
 
-/// Checks a clause with `regexp`. Returns whether the clause is one. GitLab 19.2 has it behind the feature flag `ci_rules_regexp`; unless an
-/// administrator sets the flag, such a clause always holds. <https://docs.gitlab.com/ci/yaml/#ruleschangesregexp>
+/// Checks a clause with `regexp`. Returns whether the clause has this keyword. In GitLab 19.2, it needs the feature flag
+/// `ci_rules_regexp`; unless an administrator sets the flag, such a clause always holds.
+/// <https://docs.gitlab.com/ci/yaml/#ruleschangesregexp>
 fn is_regexp(clause: &Node, keyword: &str, path: &str, reader: &mut Reader<'_>) -> bool {
     let Some((mapping, entry)) = clause.mapping().and_then(|mapping| Some((mapping, mapping.get("regexp")?))) else {
         return false;

@@ -1,4 +1,4 @@
-//! What GitLab checks with a JSON schema, with the messages of the library `json_schemer`.
+//! The checks that GitLab makes with a JSON schema, with the messages of the library `json_schemer`.
 
 use super::reader::Reader;
 use crate::diagnostic::Diagnostic;

@@ -8,9 +8,9 @@ use std::ops::Range;
 pub struct SyntaxError {
     /// The range of bytes in the text. Empty if the error is at the end of the text.
     pub range: Range<usize>,
-    /// What is wrong.
+    /// The kind of problem.
     pub problem: Problem,
-    /// What would be valid at that position.
+    /// The valid alternatives at that position.
     pub expected: &'static str,
 }
 

@@ -51,7 +51,7 @@ impl Parser<'_> {
         })
     }
 
-    /// Parses a value with the `!` before and behind it. GitLab's parser keeps each `!` until the next operator, so that `$A! == $B` is
+    /// Parses a value with the `!` before and after it. GitLab's parser keeps each `!` until the next operator, so that `$A! == $B` is
     /// `!$A == $B`.
     fn operand(&mut self) -> Result<Node, SyntaxError> {
         let mut operand = self.value()?;

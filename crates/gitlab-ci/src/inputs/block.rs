@@ -61,11 +61,10 @@ pub(super) fn find(text: &str) -> Option<Block<'_>> {
     }
 }
 
-/// What blocks can read.
+/// The data that blocks can use.
 pub(super) struct Data<'file> {
     pub(super) inputs: &'file Inputs,
-    /// What a file of a component may read about the component: `spec:component`. The values are only on the GitLab server that has the
-    /// component.
+    /// The data about its component that a file may use: `spec:component`. Only the GitLab server that has the component has the values.
     pub(super) component: &'file [Arc<str>],
     /// Implements the function `expand_vars`.
     pub(super) expand: &'file dyn Fn(&str) -> String,

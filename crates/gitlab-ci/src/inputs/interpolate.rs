@@ -20,7 +20,7 @@ const MAX_BLOCKS: usize = 10_000;
 const MAX_DEPTH: usize = 100;
 
 /// Replaces every block in the keys and scalars of a tree. A block that cannot be evaluated is reported and stays as
-/// written. `component` contains what the file may read about the component that it belongs to.
+/// written. `component` lists the data about its component that the file may use.
 pub fn interpolate(
     root: &Node,
     inputs: &Inputs,
@@ -30,7 +30,8 @@ pub fn interpolate(
     diagnostics: &mut Diagnostics,
 ) -> Node {
     let data = Data { inputs, component, expand };
-    let mut interpolator = Interpolator { data, sources, diagnostics, blocks: 0, written: 0, depth: 0, is_over: false };
+    let mut interpolator =
+        Interpolator { data, sources, diagnostics, blocks: 0, inserted: 0, depth: 0, has_exceeded_limit: false };
     interpolator.node(root).unwrap_or_else(|| root.clone())
 }
 
@@ -40,10 +41,10 @@ struct Interpolator<'file> {
     diagnostics: &'file mut Diagnostics,
     blocks: usize,
     /// The size of all inserted values.
-    written: usize,
+    inserted: usize,
     depth: usize,
     /// Whether a limit was exceeded. Nothing is replaced after that.
-    is_over: bool,
+    has_exceeded_limit: bool,
 }
 
 impl<'file> Interpolator<'file> {
@@ -100,7 +101,7 @@ impl<'file> Interpolator<'file> {
 
     fn value(&mut self, block: Block<'_>, locator: &mut BlockLocator<'file>) -> Option<Node> {
         let span = locator.next(block.whole);
-        if self.is_over {
+        if self.has_exceeded_limit {
             return None;
         }
         self.blocks += 1;
@@ -119,15 +120,15 @@ impl<'file> Interpolator<'file> {
             }
         };
         // A file can pass a value on twice to another file, which passes it on twice, and so on.
-        self.written = self.written.saturating_add(size::tree(&value));
-        if self.written > size::GITLAB_MAX_FILE || self.depth + depth(&value) > MAX_DEPTH {
+        self.inserted = self.inserted.saturating_add(size::tree(&value));
+        if self.inserted > size::GITLAB_MAX_FILE || self.depth + depth(&value) > MAX_DEPTH {
             return self.give_up(span, "config too large");
         }
         Some(value)
     }
 
     fn give_up(&mut self, span: Span, message: &str) -> Option<Node> {
-        self.is_over = true;
+        self.has_exceeded_limit = true;
         self.diagnostics.error(span, message);
         None
     }
@@ -227,12 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn reports_every_invalid_block_at_its_place() {
+    fn reports_every_invalid_block_at_its_position() {
         let (_, reported) = interpolated(
             "a: x $[[ inputs.b ]] $[[ inputs.count ]]\nc:\n  - |\n    é $[[ inputs.b ]] $[[ inputs.d ]]\n",
         );
-        let unknown = |place: &str, name: &str| {
-            format!("a.yml:{place}: unknown interpolation provided: `{name}` in `inputs.{name}`")
+        let unknown = |position: &str, name: &str| {
+            format!("a.yml:{position}: unknown interpolation provided: `{name}` in `inputs.{name}`")
         };
         assert_eq!(reported, [unknown("1:6", "b"), unknown("4:7", "b"), unknown("4:23", "d")]);
     }

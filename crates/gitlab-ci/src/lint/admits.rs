@@ -10,7 +10,7 @@ use crate::expression::Variables;
 use crate::glob;
 use crate::yaml::node::Node;
 
-/// What the clauses of `include:rules` are evaluated against.
+/// The data that the clauses of `include:rules` are evaluated with.
 pub struct Conditions<'lint> {
     /// The variables that `if` reads.
     pub variables: &'lint dyn Variables,

@@ -15,7 +15,7 @@ use crate::config::when::{AllowFailure, When};
 use crate::expression::Variables;
 use crate::source::Span;
 
-/// What rules and policies are evaluated against.
+/// The data that rules and policies are evaluated with.
 pub struct Situation<'situation> {
     /// The ref and the source of the pipeline.
     pub context: &'situation Context,

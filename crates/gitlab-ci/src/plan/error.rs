@@ -22,7 +22,7 @@ pub enum PlanError {
     Variables {
         /// The name of the job, or `workflow`.
         job: Arc<str>,
-        /// What is wrong with the variables.
+        /// The problem with the variables.
         error: ExpansionError,
     },
     /// A rule compares with a ref that does not exist. `rules_errors` of `lib/gitlab/ci/pipeline/seed/build.rb`

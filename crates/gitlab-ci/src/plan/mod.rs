@@ -104,7 +104,7 @@ pub struct PlannedEnvironment {
     pub tier: String,
     /// The URL.
     pub url: Option<String>,
-    /// What the job does with the environment.
+    /// The effect of the job on the environment.
     pub action: Action,
     /// The name of the job that stops the environment.
     pub on_stop: Option<String>,

@@ -77,8 +77,8 @@ fn miette_diagnostic(diagnostic: &Diagnostic) -> MietteDiagnostic {
     converted
 }
 
-/// The range to underline, or `None` if the file is empty or a line is too long to show: miette writes lines in full, and panics on lines of
-/// more than 65,535 columns.
+/// The range to underline, or `None` if the file is empty or a line is too long to show: miette writes lines in full, and panics on
+/// lines of more than 65,535 columns.
 fn underlined(lint: &Lint, diagnostic: &Diagnostic) -> Option<Range<usize>> {
     let (start, end) = (diagnostic.span.start as usize, diagnostic.span.end as usize);
     // A file that is missing or empty has nothing to show.

@@ -9,7 +9,7 @@ use super::expand::{ExpansionError, MAX_TOTAL_GROWTH, Value, fill};
 use super::order;
 use super::reference::{Piece, Pieces};
 
-/// What happens to references that the runner could still expand.
+/// The treatment of references that the runner could still expand.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unresolved {
     /// References to unknown, raw and file variables stay for the runner.

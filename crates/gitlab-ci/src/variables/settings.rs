@@ -37,7 +37,7 @@ pub struct SettingsError {
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// What is wrong or what was expected, without values.
+    /// The problem or the expected form, without values.
     pub message: String,
 }
 

@@ -42,8 +42,8 @@ pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
 /// The maximum length of a description, in characters. `lib/gitlab/ci/config/header/spec.rb`
 const MAX_DESCRIPTION: usize = 256;
 
-/// What a component may read about itself. `lib/gitlab/ci/config/header/component.rb`
-const COMPONENT: [&str; 4] = ["name", "sha", "version", "reference"];
+/// The data about itself that a component may use. `lib/gitlab/ci/config/header/component.rb`
+const COMPONENT_DATA: [&str; 4] = ["name", "sha", "version", "reference"];
 
 fn check_component(node: &Node, diagnostics: &mut Diagnostics) {
     let path = "header:spec:component config";
@@ -52,11 +52,11 @@ fn check_component(node: &Node, diagnostics: &mut Diagnostics) {
         diagnostics.error(node.span, format!("{path} {message}"));
         return;
     };
-    let unknown = items.iter().filter(|item| !item.string().is_some_and(|text| COMPONENT.contains(&text)));
+    let unknown = items.iter().filter(|item| !item.string().is_some_and(|text| COMPONENT_DATA.contains(&text)));
     let names = diagnostic::joined(unknown.clone().filter_map(Node::text));
     let message = format!("{path} contains unknown values: {names}").to_lowercase();
     for item in unknown {
-        diagnostics.error(item.span, message.as_str()).nearest(item.text().unwrap_or_default(), COMPONENT);
+        diagnostics.error(item.span, message.as_str()).nearest(item.text().unwrap_or_default(), COMPONENT_DATA);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// How many places of a text may be rewritten. The text is parsed again for each.
+/// Maximum number of positions of a text that are rewritten. The text is parsed again after each.
 const MAX_REWRITTEN: usize = 20;
 
 /// A text that libyaml accepts, rewritten for the parser of this crate. The positions in it stay the same.
@@ -17,7 +17,7 @@ pub(super) struct Accepted<'text> {
     count: usize,
 }
 
-/// Stands for a dash that is a value in brackets: `{V: -}`.
+/// Replaces a dash that is a value in brackets: `{V: -}`.
 pub(super) const DASH: &str = "_";
 
 impl<'text> Accepted<'text> {
@@ -44,7 +44,7 @@ impl<'text> Accepted<'text> {
     }
 }
 
-/// What libyaml says of a plain scalar in brackets that it refuses, and the remedy. `rest` is the text behind the scalar.
+/// libyaml's message for a plain scalar in brackets that it refuses, and the remedy. `rest` is the text after the scalar.
 pub(super) fn refused_in_brackets(text: &str, rest: &str) -> Option<(&'static str, &'static str)> {
     if text.starts_with(':') {
         return Some((
@@ -63,12 +63,12 @@ pub(super) fn refused_in_brackets(text: &str, rest: &str) -> Option<(&'static st
     is_colon.then_some(("found unexpected ':'", "write a space behind the colon, or put the value in quotes"))
 }
 
-/// How many parts a text has at most. `MAX_DOCUMENTS` of `lib/gitlab/ci/config/yaml/loader.rb`, and one that may be empty before a
-/// leading `---`
+/// Maximum number of parts of a text: `MAX_DOCUMENTS` of `lib/gitlab/ci/config/yaml/loader.rb`, and one that may be empty before a
+/// leading `---`.
 const MAX_PARTS: usize = 3;
 
-/// Cuts a text at lines that begin with `---`, and returns the position and the content of each part. The white space behind `---` is
-/// dropped, so the indentation of the next line is. `documents` of `lib/gitlab/config/loader/multi_doc_yaml.rb`
+/// Cuts a text at lines that begin with `---`, and returns the position and the content of each part. The white space after `---` is
+/// dropped, and with it the indentation of the next line. `documents` of `lib/gitlab/config/loader/multi_doc_yaml.rb`
 pub(super) fn parts(text: &str) -> impl Iterator<Item = (usize, &str)> {
     static DIVIDER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)^---[ \t\r\n\x0B\x0C]+").ok());
     let dividers = DIVIDER.as_ref().into_iter().flat_map(|divider| divider.find_iter(text)).take(MAX_PARTS - 1);
@@ -151,7 +151,7 @@ pub(super) fn tab_in_indentation(text: &str, start: usize) -> Option<Range<usize
     None
 }
 
-/// Finds the first half of a surrogate pair among the escapes of a double-quoted scalar. `source` includes the quotes.
+/// Finds the first escape in a double-quoted scalar that is half of a surrogate pair. `source` includes the quotes.
 pub(super) fn surrogate(source: &str) -> Option<Range<usize>> {
     let mut rest = source;
     let mut at = 0;

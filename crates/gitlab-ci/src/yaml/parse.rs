@@ -213,7 +213,7 @@ impl Composer<'_> {
         self.diagnostics.error(self.to_span(range), format!("Invalid configuration format: {message}"))
     }
 
-    /// Reports a scalar that libyaml refuses. Returns `None` for one.
+    /// Reports a scalar that libyaml refuses, and returns `None` for it.
     fn check_scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, span: Span) -> Option<()> {
         let Range { start, end } = self.range(span);
         self.enclose(span, matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted));

@@ -44,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
     let again = archive::read(store.open_file("again.tar").expect("it exists"), u64::MAX - 1, |_| true);
     let count = again.expect("the new archive is valid").len();
     assert!(count <= packed.entries, "{count} files, but {} entries", packed.entries);
-    // What an engine returns for a directory.
+    // Repack the input like the archive that an engine returns for a directory.
     let mut builder = tar::Builder::new(Vec::new());
     let mut selection = Selection::new("/p", &["a/**".to_owned(), "b".to_owned()], &[], None);
     let _ = archive::repack(data, "a", &mut selection, &mut builder, &mut packed.clone());

@@ -10,7 +10,7 @@ use gitlab_runner::log::{JobLog, Stream, without_colors};
 use gitlab_runner::mask::Masker;
 use libfuzzer_sys::fuzz_target;
 
-/// What replaces a secret.
+/// The replacement of a secret.
 const MASK: &str = "[MASKED]";
 
 /// The minimum length of a secret that the view must not show: a shorter one can appear by chance, when control sequences are removed.

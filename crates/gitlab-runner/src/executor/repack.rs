@@ -89,7 +89,7 @@ impl Repacking {
 struct Pieces<Piece> {
     receiver: mpsc::Receiver<io::Result<Piece>>,
     piece: Option<Piece>,
-    /// How many bytes of the current piece have been read.
+    /// Number of bytes of the current piece that have been read.
     read: usize,
 }
 

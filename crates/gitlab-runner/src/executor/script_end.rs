@@ -29,7 +29,7 @@ impl ScriptEnd {
         }
     }
 
-    /// The end that a number stands for.
+    /// The end that a number represents.
     pub(super) fn from_number(number: i32) -> Self {
         if number < 0 { Self::Signal(-number) } else { Self::Code(number) }
     }

@@ -187,7 +187,7 @@ impl Session {
         let shell = (self.program.as_path(), self.supervisor.as_ref());
         let process = ShellProcess::start(shell, &self.dir, script, log, environment).await.map_err(failed)?;
         let end = self.running.insert(process).wait().await;
-        // What the script leaves running ends with the job, so that it does not disturb the next one.
+        // Processes that the script leaves running end with the job, so that they do not disturb the next one.
         self.left.extend(self.running.take());
         self.left.retain_mut(|process| process.is_running() || process.is_killed());
         end.map_err(|_| ExecutorError::system(format!("cannot run {}: see the job's log", self.program.display())))

@@ -41,7 +41,8 @@ const REAP_INTERVAL_AFTER_SCRIPT: Duration = Duration::from_millis(100);
 /// SIGTERM to all of its descendants. SIGTERM does the same, and kills them after five seconds; the kernel sends it when the thread that
 /// started this process ends. If a shell leaves processes running, waits for them, and ends; either signal ends them within 500 ms.
 ///
-/// `arguments` are the process ID of the runner and the path of the shell. On the command line, they follow the argument that was passed to [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
+/// `arguments` are the process ID of the runner and the path of the shell. On the command line, they follow the argument that was passed to
+/// [`Supervisor::this_program`](super::supervisor::Supervisor::this_program).
 ///
 /// If a shell cannot be started or supervised, prints the reason to the job's log, and kills this process. No exit code could report
 /// this failure of the machine: a shell can return any exit code, and the runner would report a failure of the job.

@@ -44,8 +44,8 @@ impl Attempt<'_> {
         Ok(caches)
     }
 
-    /// Later steps of a job are shell scripts for GitLab Runner. They fail if a line of the file in `GITLAB_ENV` is no variable, or if the
-    /// project directory is gone. `shells/bash.go` (`SourceEnv`), `shells/abstract.go` (`writeCdBuildDir`)
+    /// Later steps of a job are shell scripts for GitLab Runner. They fail if a line of the file in `GITLAB_ENV` assigns no variable, or if
+    /// the project directory is gone. `shells/bash.go` (`SourceEnv`), `shells/abstract.go` (`writeCdBuildDir`)
     pub(super) async fn check_step_state(
         &self,
         session: &mut Session,

@@ -42,7 +42,7 @@ struct Inner {
     last_lines: VecDeque<String>,
     coverage: Option<Pattern>,
     covered: Option<f64>,
-    /// How many more bytes the file gets; `None` once the limit was exceeded.
+    /// Number of bytes that the file may still get; `None` once the limit was exceeded.
     left: Option<usize>,
     limit: usize,
     /// Why the file is incomplete.

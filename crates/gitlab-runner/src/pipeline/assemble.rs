@@ -90,8 +90,8 @@ impl PipelineDirs {
         Executor::Docker(Docker::new(engine, &self.config, images, self.label.clone()))
     }
 
-    /// An executor that runs the pipeline's jobs in pods of the cluster of `client`, in `namespace` unless the runner configuration allows a
-    /// job to choose another one. `images` provides images that do not come from a registry.
+    /// An executor that runs the pipeline's jobs in pods of the cluster of `client`, in `namespace` unless the runner configuration allows
+    /// a job to choose another one. `images` provides images that do not come from a registry.
     pub fn kubernetes(&self, client: kube::Client, namespace: &str, images: Option<Arc<dyn ImageSource>>) -> Executor {
         let kubernetes = Kubernetes::new(client, namespace, &self.config, images, self.label.clone());
         Executor::Kubernetes(Box::new(kubernetes))

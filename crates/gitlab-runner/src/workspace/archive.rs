@@ -14,9 +14,9 @@ pub struct Packed {
     pub entries: usize,
     /// Total size of the files, in bytes.
     pub bytes: u64,
-    /// What each pattern has found.
+    /// The result of each pattern.
     pub findings: Vec<Finding>,
-    /// How many of the files git does not track, if all of them are selected.
+    /// Number of the files that git does not track, if all such files are selected.
     pub untracked: Option<usize>,
 }
 

@@ -15,16 +15,16 @@ pub struct Selection {
     exclude: Vec<Glob>,
     /// The files that git tracks, if all others are selected. The path of a submodule ends with a slash and selects all of its files.
     tracked: Option<Arc<HashSet<String>>>,
-    /// How many files git does not track.
+    /// Number of the files that git does not track.
     untracked: usize,
 }
 
-/// What a pattern of a selection has found.
+/// The result of a pattern of a selection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The pattern, as written.
     pub pattern: String,
-    /// How many files, directories and links it has found; `None` if it leads out of the project.
+    /// Number of files, directories and links that it has found; `None` if it leads out of the project.
     pub count: Option<usize>,
 }
 
@@ -42,8 +42,8 @@ struct Path {
 }
 
 impl Selection {
-    /// A selection by patterns that are relative to the directory `project`. If `tracked` (the files that git tracks) is given, also selects
-    /// all other files.
+    /// A selection by patterns that are relative to the directory `project`. If `tracked` (the files that git tracks) is given, also
+    /// selects all other files.
     pub fn new(project: &str, paths: &[String], exclude: &[String], tracked: Option<&Arc<HashSet<String>>>) -> Self {
         let paths = paths.iter().map(|written| {
             let relative = relative(project, written);
@@ -116,14 +116,14 @@ impl Selection {
         self.paths.iter().any(|pattern| !pattern.has_wildcard && pattern.root == path && !path.is_empty())
     }
 
-    /// What each pattern has found so far.
+    /// The result of each pattern so far.
     pub fn findings(&self) -> Vec<Finding> {
         let finding =
             |path: &Path| Finding { pattern: path.written.clone(), count: path.glob.as_ref().map(|_| path.count) };
         self.paths.iter().map(finding).collect()
     }
 
-    /// How many files git does not track; `None` if they are not selected.
+    /// Number of the files that git does not track; `None` if they are not selected.
     pub fn untracked(&self) -> Option<usize> {
         self.tracked.as_ref().map(|_| self.untracked)
     }

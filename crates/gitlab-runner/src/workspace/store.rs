@@ -12,7 +12,7 @@ use crate::project::git;
 /// Maximum number of pipelines of a project whose logs and artifacts are kept.
 const MAX_PIPELINES: usize = 20;
 
-/// The numbers of pipelines are smaller. A directory with a larger name is no pipeline's.
+/// Exclusive upper bound of the numbers of pipelines. A directory with a larger number as its name does not belong to a pipeline.
 const MAX_ID: u64 = 1_000_000_000;
 
 /// The directory in a project that keeps the logs, artifacts and caches of its pipelines.

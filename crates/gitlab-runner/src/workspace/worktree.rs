@@ -55,7 +55,7 @@ pub(super) async fn apply(repository: &Path, dir: &Path) -> Result<(), Box<dyn s
                 Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                     return Err(error);
                 }
-                // A path behind a link leads out of the checkout, so nothing is removed there.
+                // A path through a link leads out of the checkout, so nothing is removed there.
                 _ if is_behind_a_link(&dir, &path) => {}
                 _ => remove_if_exists(&to)?,
             }

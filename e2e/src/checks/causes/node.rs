@@ -14,7 +14,7 @@ const TROUBLES: [(&str, &str); 4] = [
     ("NetworkUnavailable", "look at the pods of the network plugin in kube-system"),
 ];
 
-/// What is wrong with a node. It may end by itself.
+/// The problem of a node. It may end by itself.
 pub(super) fn unhealthy(node: &Node) -> Option<Remedy> {
     if !is_node_ready(node) {
         let fix = "look at its conditions and its kubelet: `kubectl describe node`";

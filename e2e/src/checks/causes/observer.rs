@@ -28,7 +28,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The namespace and the label of the `EndpointSlice`s of the cluster's DNS.
 const DNS: (&str, &str) = ("kube-system", "kubernetes.io/service-name=kube-dns");
 
-/// How long an object must have had a cause before a check stops waiting for its end. New pods have such states for a moment.
+/// Minimum duration of a cause before a check stops waiting for its end. New pods have such states for a moment.
 const MIN_DURATION: Duration = Duration::from_secs(3);
 
 /// Observes an environment while checks run.
@@ -193,7 +193,7 @@ async fn ingress_causes(environment: &Environment) -> Vec<Cause> {
     causes
 }
 
-/// What the controllers of Gateways say of the environment's routes. Without the Gateway API, there are none.
+/// The causes that the controllers of Gateways report in the environment's routes. Without the Gateway API, there are none.
 async fn route_causes(environment: &Environment) -> Vec<Cause> {
     let routes = environment.list_if_known::<HttpRoute>().await.unwrap_or_default();
     let refused =

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod, PodStatus};
 
 use crate::checks::cause::Remedy;
-use crate::checks::refusal::is_refused;
+use crate::checks::pull_denial::is_pull_denied;
 use crate::environment::cluster::conditions::is_pod_ready;
 
 /// The states of a container that last until its configuration is corrected.
@@ -88,7 +88,7 @@ fn image(image: &str, reason: &str, message: &str, events: &[Event]) -> Remedy {
     let message = messages.find(|text| text.to_lowercase().contains("failed to pull")).unwrap_or(message);
     let text = message.to_lowercase();
     let what = format!("{reason} of {image}: {}", message.trim());
-    let fix = if is_refused(message, image) {
+    let fix = if is_pull_denied(message, image) {
         "the registry denies the pull secret's credentials: create the Secret again with `kubectl create secret docker-registry`"
     } else if text.contains("not found") || text.contains("manifest unknown") {
         "push the image, or correct the image's name and tag in the Deployment"

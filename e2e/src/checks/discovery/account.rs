@@ -9,7 +9,7 @@ use super::choice::{Search, Selection};
 use crate::checks::target::Target;
 use container_engine::error_chain::error_chain;
 
-/// What the user can do if none is found.
+/// The remedy if no account is found.
 const REMEDY: &str = "pass its kubeconfig with `--deployer-kubeconfig FILE`";
 
 /// An account, with a client that has its permissions.

@@ -10,7 +10,7 @@ use crate::checks::gateway_api::Gateway;
 /// The port of HTTP.
 pub(super) const HTTP: u16 = 80;
 
-/// How many addresses of nodes are tried: each node forwards its node port to the controller.
+/// Maximum number of nodes' addresses that are tried: each node forwards its node port to the controller.
 const MAX_NODES: usize = 4;
 
 /// An address that may lead to the controller.

@@ -7,7 +7,7 @@ use crate::environment::cluster::ApiError;
 /// The labels of the Deployments: the service, and any environment.
 pub(super) const LABELS: &str = "app=gitlab-k8s-demo,ref";
 
-/// What the user has chosen.
+/// The choices of the user.
 #[derive(Debug, Default)]
 pub struct Selection {
     /// The namespace; without it, the only one with environments.
@@ -27,9 +27,9 @@ pub struct Selection {
 /// A choice, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// What was looked for.
+    /// The input that was searched for.
     pub subject: &'static str,
-    /// What was found; `None` if nothing was.
+    /// The value that was found; `None` if nothing was found.
     pub value: Option<String>,
     /// Why it was chosen, or why nothing was found and what to do.
     pub reason: String,

@@ -25,13 +25,13 @@ use crate::checks::target::Target;
 use crate::environment::cluster::conditions::serves;
 use container_engine::error_chain::error_chain;
 
-/// What the user can do if no address is found.
+/// The remedy if no address is found.
 const REMEDY: &str = "pass it with `--ingress ADDRESS:PORT`";
 
 /// Time limit for a response: an address that this machine cannot reach usually does not answer at all.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many addresses are tried at the same time.
+/// Maximum number of addresses that are tried at the same time.
 const PROBES: usize = 16;
 
 /// An address of the controller.
@@ -41,7 +41,7 @@ pub(super) struct Controller {
     pub(super) forward: Option<Forward>,
 }
 
-/// What answers at an address.
+/// The program that answers at an address.
 enum Answer {
     /// The service of this repository.
     Service,
@@ -49,7 +49,7 @@ enum Answer {
     Other,
 }
 
-/// What requests to an environment pass through: the controller of a class, or a Gateway.
+/// The entry point of requests to an environment: the controller of a class, or a Gateway.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum EntryPoint<'route> {
     Class(Option<&'route str>),
@@ -162,7 +162,7 @@ fn answered_by_another((address, source): (SocketAddr, String)) -> (Controller, 
     (Controller { address, forward: None }, format!("{source}; a program other than the service answers there"))
 }
 
-/// What is known about a controller.
+/// The known data about a controller.
 struct ControllerInfo {
     candidates: Vec<Candidate>,
     /// The ports for HTTP of its Services or pods.
@@ -238,7 +238,7 @@ fn selects(service: &Service, pod: &Pod) -> bool {
     service.namespace() == pod.namespace() && traffic::selects(service, pod)
 }
 
-/// What answers at a candidate's address, for any of the hosts.
+/// Determines which program answers at a candidate's address, for any of the hosts.
 async fn probe(candidate: &Candidate, hosts: &[&str]) -> Option<(SocketAddr, Answer)> {
     let looked_up = timeout(TIMEOUT, lookup_host((&*candidate.host, candidate.port))).await.ok()?.ok()?;
     let address = looked_up.into_iter().next()?;

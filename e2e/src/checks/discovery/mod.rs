@@ -31,7 +31,7 @@ use super::route::Route;
 use super::target::Target;
 use crate::environment::command::quoted;
 
-/// What was found.
+/// The result of the search.
 pub struct Found {
     /// The environments, each with everything that its checks need.
     pub environments: Vec<Environment>,

@@ -9,7 +9,7 @@ use crate::checks::environment::{Prometheus, ask};
 use crate::checks::target::Target;
 use container_engine::error_chain::error_chain;
 
-/// What the user can do if none is found.
+/// The remedy if no Prometheus is found.
 const REMEDY: &str = "pass it with `--prometheus NAMESPACE/SERVICE:PORT`";
 
 /// Port names that charts and manifests give to Prometheus' API.

@@ -40,7 +40,7 @@ struct Status {
     code: Option<u16>,
 }
 
-/// What a permission is about.
+/// The object of a permission.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Object {
     pub(super) group: String,
@@ -81,7 +81,7 @@ const NAMED: [&str; 3] = ["namespaces", "secrets", "serviceaccounts"];
 /// The verbs that a name can restrict.
 const OF_ONE: [&str; 2] = ["get", "impersonate"];
 
-/// What Kubernetes lets every account do: ask about itself, and discover the API (`system:basic-user` and
+/// The requests that Kubernetes permits to every account: ask about itself, and discover the API (`system:basic-user` and
 /// `system:discovery`).
 const OF_ALL: [&str; 3] = ["selfsubjectaccessreviews", "selfsubjectreviews", "selfsubjectrulesreviews"];
 const OF_ALL_PATHS: [&str; 6] = ["/api", "/apis", "/healthz", "/livez", "/readyz", "/version"];

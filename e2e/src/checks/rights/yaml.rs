@@ -34,7 +34,7 @@ fn role(kind: &str, name: &str, namespace: Option<&str>, verbs: &Verbs) -> Strin
     )
 }
 
-/// What the resources of one rule have in common.
+/// The properties that the resources of one rule have in common.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Common<'rights> {
     group: &'rights str,

@@ -9,7 +9,7 @@ pub struct Finding {
     pub subject: &'static str,
     /// The requirement.
     pub needed: String,
-    /// What the examination found.
+    /// The state that was found.
     pub found: String,
     /// How `found` compares to `needed`.
     pub verdict: Verdict,

@@ -115,7 +115,7 @@ pub(super) static KIND_NODE_1_37: Image = Image {
     ),
 };
 
-/// The node image with the oldest minor version that Kubernetes supports.
+/// The node image with the oldest minor version that the harness supports.
 pub(super) static KIND_NODE_1_34: Image = Image {
     name: "kind-node-1.34",
     purpose: "the cluster's node, with --kubernetes v1.34.4",

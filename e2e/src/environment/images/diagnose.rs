@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     pub cause: String,
-    /// What the user can do about it.
+    /// The remedy for the user.
     pub next_step: String,
 }
 

@@ -9,7 +9,7 @@ use super::read::{Check, Report};
 use crate::record::{Failure, Verdict};
 use crate::report::run::words::Kind;
 
-/// What happened to a check between two reports.
+/// The change of a check's result between two reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trend {
     /// It passed before and does not pass now; or it fails now and did not fail before, even if the older report lacks it.

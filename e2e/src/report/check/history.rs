@@ -107,7 +107,7 @@ impl Ending {
         Ok(if last == *b"\n" { Self::CompleteLine } else { Self::IncompleteLine })
     }
 
-    /// What must precede the next line.
+    /// The bytes that must precede the next line.
     fn missing(self) -> io::Result<Vec<u8>> {
         match self {
             Self::Empty => row(&HEADER.map(str::to_owned)),

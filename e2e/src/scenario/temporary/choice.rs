@@ -1,4 +1,4 @@
-//! What the manifests require of the cluster: the class of the Ingress, and the architecture of the nodes.
+//! The choices for the manifests that depend on the cluster: the class of the Ingress, and the architecture of the nodes.
 
 use std::collections::BTreeSet;
 

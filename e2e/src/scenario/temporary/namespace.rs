@@ -1,6 +1,6 @@
-//! A temporary namespace. It carries the owner ID of the process that created it, and the time when that process has last shown that it
-//! runs. With them, another process decides whether the namespace is left over: the process has ended, or it was not heard of for a while,
-//! because it ran on another machine.
+//! A temporary namespace. It has the owner ID of the process that created it, and the time of that process's last heartbeat. With them,
+//! another process determines whether the namespace is left over: its process has ended, or, on another machine, has sent no heartbeat for
+//! ten minutes.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub struct TemporaryNamespace {
     _heartbeats: JoinSet<()>,
 }
 
-/// What [`sweep`] has found.
+/// The result of [`sweep`].
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Swept {
     /// The namespaces that were removed.
@@ -118,7 +118,7 @@ impl TemporaryNamespace {
     /// The API server does not delete it, or something in it remains.
     pub async fn remove(self) -> Result<(), NamespaceError> {
         delete(&self.client, &self.name, Preconditions { uid: Some(self.uid.clone()), resource_version: None }).await?;
-        gone(&self.client, &self.name, &self.uid).await
+        wait_until_gone(&self.client, &self.name, &self.uid).await
     }
 }
 
@@ -158,7 +158,7 @@ pub async fn sweep(client: &Client) -> Result<Swept, NamespaceError> {
         }
     }
     for (name, uid) in deleted {
-        match gone(client, &name, &uid).await {
+        match wait_until_gone(client, &name, &uid).await {
             Ok(()) => swept.removed.push(name),
             Err(error) => drop(first_error.get_or_insert(error)),
         }
@@ -166,7 +166,7 @@ pub async fn sweep(client: &Client) -> Result<Swept, NamespaceError> {
     first_error.map_or(Ok(swept), Err)
 }
 
-/// What a namespace with the label is.
+/// The state of a namespace with the label.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     /// Another program has set the label.
@@ -205,7 +205,7 @@ async fn delete(client: &Client, name: &str, read: Preconditions) -> Result<bool
 }
 
 /// Waits until a namespace is gone.
-async fn gone(client: &Client, name: &str, uid: &str) -> Result<(), NamespaceError> {
+async fn wait_until_gone(client: &Client, name: &str, uid: &str) -> Result<(), NamespaceError> {
     let api = Api::<Namespace>::all(client.clone());
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -230,7 +230,7 @@ async fn gone(client: &Client, name: &str, uid: &str) -> Result<(), NamespaceErr
     }
 }
 
-/// What keeps a namespace from being removed, as the API server reports it.
+/// The reason why a namespace still exists, as the API server reports it.
 fn remaining(namespace: &Namespace) -> String {
     let conditions = namespace.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let true_ones = conditions.filter(|condition| condition.status == "True");

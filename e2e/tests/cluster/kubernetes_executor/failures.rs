@@ -131,7 +131,7 @@ fn a_variable_that_breaks_a_rule_fails_the_job() {
     namespace.run(pipeline, rule).failed("a", "KUBERNETES_MEMORY_LIMIT is `3Gi`, more than the maximum `2Gi`");
 }
 
-/// What a job does to its own processes must not make it wait for its timeout.
+/// A job that kills its own processes ends at once, and not only at its timeout.
 #[rstest]
 #[case::its_wrapper("kill -9 $PPID; sleep 600")]
 #[case::everything("kill -9 -1; sleep 600")]

@@ -13,7 +13,7 @@ use crate::fixture::access;
 pub(super) struct Proxy {
     pub(super) address: String,
     is_cut: Arc<AtomicBool>,
-    /// How many times all connections have fallen silent.
+    /// Number of times that all connections have stopped transferring data.
     silences: Arc<AtomicUsize>,
     connections: Arc<Mutex<Vec<TcpStream>>>,
 }

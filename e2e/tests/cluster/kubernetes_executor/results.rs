@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{IMAGE, Namespace, Run};
+use super::{IMAGE, Namespace, Run, run_with_docker};
 
 #[test]
 fn an_exit_code_and_both_streams() {
@@ -88,7 +88,7 @@ fn results(run: &Run) -> BTreeMap<String, (Vec<String>, serde_json::Value)> {
 fn the_docker_executor_gives_the_same_results() {
     let namespace = Namespace::new();
     let pipeline = format!("default: {{image: {IMAGE}}}\n{PIPELINE}");
-    let (pods, containers) = (namespace.run(&pipeline, ""), Namespace::run_with_docker(&pipeline));
+    let (pods, containers) = (namespace.run(&pipeline, ""), run_with_docker(&pipeline));
     assert_eq!((pods.code(), containers.code()), (0, 0), "{:#?}", results(&pods));
     for (job, expected) in results(&containers) {
         assert_eq!(results(&pods)[&job], expected, "{job}");

@@ -9,7 +9,8 @@ use super::{assert_causes, failing, object, wait_until_replaced, wait_until_serv
 use crate::fixture::{feed, load, owner};
 use crate::support::{image, run};
 
-/// The checks that need connections to the pods or from them, and two that do not.
+/// The checks that a policy can make fail (`dns`, `scraping`, `ingress`), and others that it cannot: a node may always connect to its pods,
+/// also when it forwards requests of the API server.
 const CONNECTED: [&str; 7] = ["deployment", "readiness", "dns", "service", "scraping", "ingress", "version"];
 
 /// kube-router on all nodes, which is removed with its rules at the end of the test, even if it panics.
@@ -68,7 +69,7 @@ fn a_network_policy_blocks_connections() {
     blocked("nothing", &all, &[("ingress", to), ("scraping", to), ("dns", from)]);
 }
 
-/// Asserts that these checks fail while there is this policy, with these words.
+/// Asserts that exactly the checks in `expected` fail while there is this policy, with causes that contain the given words.
 fn blocked(name: &str, spec: &Value, expected: &[(&str, &str)]) {
     let policy = object(&json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": {"name": name, "namespace": "gitlab"}, "spec": spec}));

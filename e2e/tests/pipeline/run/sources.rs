@@ -1,4 +1,4 @@
-//! Which commits, refs and submodules a job's checkout has.
+//! Tests of the commits, refs and submodules of a job's checkout.
 
 use rstest::rstest;
 

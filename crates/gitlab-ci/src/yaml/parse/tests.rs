@@ -110,7 +110,7 @@ fn rejects_exponential_aliases() {
     assert!(messages[0].ends_with("The parsed YAML is too big"), "{messages:?}");
 }
 
-/// The position of a block ends with its last value, and not at the token behind it.
+/// The position of a block ends with its last value, and not at the token after it.
 #[rstest]
 #[case::list("a:\n  - b\n  - c: d\n\n# e\nf: g\n", "- b\n  - c: d")]
 #[case::mapping("a:\n  b: c\n\nd: e\n", "b: c")]

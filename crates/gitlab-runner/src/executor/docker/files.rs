@@ -106,7 +106,7 @@ impl Container<'_> {
         repack::pack(selection, archive, |root, repacking| self.take(project, root, repacking)).await
     }
 
-    /// What the engine knows of a file or directory; `None` if it does not exist.
+    /// The metadata of a file or directory; `None` if it does not exist.
     pub(super) async fn stat(self, path: &str) -> Result<Option<PathStatResponse>, ExecutorError> {
         let options = ContainerArchiveInfoOptionsBuilder::new().path(path).build();
         match self.engine.get_container_archive_info(self.name, Some(options)).await {

@@ -18,7 +18,7 @@ use super::files::Container;
 use super::service::Running;
 use crate::log::JobLog;
 
-/// How many of a service's last lines a warning shows.
+/// Number of a service's last lines that a warning shows.
 const LAST_LINES: usize = 10;
 
 /// The pause between two attempts to connect.

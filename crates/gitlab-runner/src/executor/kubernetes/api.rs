@@ -34,7 +34,7 @@ pub(super) struct ApiError {
     pub(super) kind: Kind,
 }
 
-/// What a failed request means.
+/// The meaning of a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The same request would fail again.

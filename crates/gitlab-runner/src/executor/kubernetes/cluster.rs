@@ -27,8 +27,8 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     /// An executor that runs jobs in `namespace` of the cluster of `client`, with the settings of `config`. `images` provides the images
-    /// that it knows, on the nodes of the cluster; all others are pulled by the cluster. Everything that the executor creates belongs to the
-    /// pipeline with the owner ID `owner`, so that [`sweep`] finds it.
+    /// that it knows, on the nodes of the cluster; the nodes pull all others. Everything that the executor creates belongs to the pipeline
+    /// with the owner ID `owner`, so that [`sweep`] finds it.
     pub fn new(
         client: Client,
         namespace: &str,

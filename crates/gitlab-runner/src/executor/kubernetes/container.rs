@@ -14,7 +14,7 @@ use super::user::User;
 use crate::config::kubernetes::{self, KubernetesConfig, SecurityConfig};
 use gitlab_ci::config::image::PullPolicy;
 
-/// What a container is for.
+/// The purpose of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Build,

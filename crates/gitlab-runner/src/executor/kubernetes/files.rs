@@ -126,7 +126,7 @@ impl PodRef {
                     let Some(mut stdout) = process.stdout() else { return Err("no output".to_owned()) };
                     let mut piece = vec![0; PIECE_SIZE];
                     while let Ok(Ok(count @ 1..)) = timeout(MAX_SILENCE, stdout.read(&mut piece)).await {
-                        // What another program appends does not belong to the archive.
+                        // Bytes that another program appends do not belong to the archive.
                         let count = count.min(usize::try_from(size - offset).unwrap_or(usize::MAX));
                         offset += count as u64;
                         last_progress = Instant::now();

@@ -20,7 +20,7 @@ use crate::log::JobLog;
 /// preparation of the job times out.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many of a service's last lines a warning shows.
+/// Number of a service's last lines that a warning shows.
 const LAST_LINES: i64 = 10;
 
 /// Maximum size of these lines, in bytes.

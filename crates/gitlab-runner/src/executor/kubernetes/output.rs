@@ -29,7 +29,7 @@ pub(super) struct End {
 /// The part of a script's output that has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Received {
-    /// How many bytes of the output have arrived.
+    /// Number of bytes of the output that have arrived.
     pub(super) offset: u64,
     end: Option<End>,
     /// Counts these bytes, for another task.

@@ -67,7 +67,7 @@ mod tests {
     use super::super::api::retry;
     use super::*;
 
-    /// A client of an API server that gives these answers in this order, and repeats the last one. 0 stands for no answer.
+    /// A client of an API server that gives these answers in this order, and repeats the last one. 0 means no answer.
     fn client(answers: &'static [u16]) -> Client {
         let answers = Arc::new(Mutex::new(VecDeque::from_iter(answers)));
         let service = tower::service_fn(move |_: Request<Body>| {

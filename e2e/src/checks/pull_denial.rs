@@ -1,7 +1,7 @@
-//! Determines from a container runtime's message whether a pull failed because of missing credentials.
+//! Determines from a container runtime's message whether the registry denied a pull because of missing or wrong credentials.
 
 /// The phrases of runtimes and registries for missing or wrong credentials.
-const REFUSALS: [&str; 8] = [
+const DENIALS: [&str; 8] = [
     "unauthorized",
     "authorization failed",
     "authentication required",
@@ -15,13 +15,13 @@ const REFUSALS: [&str; 8] = [
 /// The statuses with the same meaning.
 const STATUSES: [&str; 2] = ["401", "403"];
 
-/// Whether the message reports missing credentials. Ignores the image's name, which may contain the same words.
-pub(super) fn is_refused(message: &str, image: &str) -> bool {
+/// Whether the message reports missing or wrong credentials. Ignores the image's name, which may contain the same words.
+pub(super) fn is_pull_denied(message: &str, image: &str) -> bool {
     let words = own_words(message, image);
     let text = words.join(" ").to_lowercase();
     let has_status =
         || words.iter().any(|word| STATUSES.contains(&word.trim_matches(|it: char| !it.is_alphanumeric())));
-    REFUSALS.iter().any(|refusal| text.contains(refusal)) || has_status()
+    DENIALS.iter().any(|denial| text.contains(denial)) || has_status()
 }
 
 /// The words of the runtime and the registry, without quotes, brackets, paths, addresses and the tag.
@@ -70,7 +70,7 @@ mod tests {
     #[case::docker_hub("pull access denied for course/demo, repository does not exist or may require 'docker login'")]
     #[case::cri_o("reading manifest v1 in r.test/course/demo: unauthorized: authentication required")]
     fn the_registry_denied_the_pull(#[case] message: &str) {
-        assert!(is_refused(message, IMAGE), "{message}");
+        assert!(is_pull_denied(message, IMAGE), "{message}");
     }
 
     #[rstest]
@@ -89,6 +89,6 @@ mod tests {
     #[case::a_certificate("tls: failed to verify certificate: x509: certificate signed by unknown authority", IMAGE)]
     #[case::back_off("Back-off pulling image \"r.test/denied/demo:401\"", "r.test/denied/demo:401")]
     fn the_pull_failed_for_another_reason(#[case] message: &str, #[case] image: &str) {
-        assert!(!is_refused(message, image), "{message}");
+        assert!(!is_pull_denied(message, image), "{message}");
     }
 }
