@@ -48,8 +48,8 @@ test-browser: ## Run the tests that open the report in chromium; the screenshots
 test-cluster: ## Run the tests against the cluster of `make up`
 	# The saboteurs record their rows here; .ci/matrix compares them with docs/saboteurs.md.
 	rm -rf target/e2e/saboteurs
-	# More threads than cores, because these tests often wait; with six, a machine with two cores is too busy for some time limits.
-	cargo test --locked -p e2e --test cluster -- --test-threads 5
+	# More threads than cores, because these tests often wait; with more, a machine with two cores is too busy for some time limits.
+	cargo test --locked -p e2e --test cluster -- --test-threads 4
 
 .PHONY: test-lifecycle
 test-lifecycle: ## Run the tests that create clusters, kill the harness and clean up: 15 minutes

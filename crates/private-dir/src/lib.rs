@@ -57,7 +57,7 @@ impl PrivateDir {
     pub fn open_shared(trusted: &Path, below: impl AsRef<Path>) -> io::Result<Self> {
         let below = below.as_ref();
         if !stays_below(below) {
-            return Err(refused(below, "leads out of its directory"));
+            return Err(refused(below, "must be a relative path without `..`"));
         }
         std::fs::create_dir_all(trusted).map_err(|error| named(trusted, &error))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -274,7 +274,7 @@ fn stays_below(path: &Path) -> bool {
 fn single(name: &OsStr) -> io::Result<&OsStr> {
     let bytes = name.as_bytes();
     if bytes.is_empty() || matches!(bytes, b"." | b"..") || bytes.contains(&b'/') {
-        return Err(refused(Path::new(name), "is not the name of an entry"));
+        return Err(refused(Path::new(name), "must be a single file name"));
     }
     Ok(name)
 }

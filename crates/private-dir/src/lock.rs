@@ -24,12 +24,13 @@ impl PrivateDir {
     pub fn try_lock(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Lock>> {
         loop {
             let file = self.file(name.as_ref(), OFlags::RDWR | OFlags::CREATE)?;
-            let Some(lock) = locked(file)? else { return Ok(None) };
+            let lock = locked(file).map_err(|error| self.named(name.as_ref(), error))?;
+            let Some(lock) = lock else { return Ok(None) };
             // The previous holder may have removed the file just before it released the lock: then this lock protects nothing.
             match statat(&self.fd, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(found) if is_same(&found, &fstat(&lock.file)?) => return Ok(Some(lock)),
                 Ok(_) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(named(&self.path, &error.into())),
+                Err(error) => return Err(self.named(name.as_ref(), error)),
             }
         }
     }
@@ -39,7 +40,8 @@ impl PrivateDir {
     /// # Errors
     /// The file does not exist (`NotFound`), cannot be locked, or is not a regular file.
     pub fn try_lock_existing(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Lock>> {
-        locked(self.open_file(name)?)
+        let file = self.open_file(name.as_ref())?;
+        locked(file).map_err(|error| self.named(name.as_ref(), error))
     }
 
     /// Takes the lock of the directory itself. Returns `None` if the lock is held.
@@ -49,9 +51,11 @@ impl PrivateDir {
     pub fn try_lock_self(&self) -> io::Result<Option<Lock>> {
         // A new descriptor: all clones of this `PrivateDir` would share a lock on the old one.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let Some(lock) = locked(File::from(openat(&self.fd, ".", flags, Mode::empty())?))? else { return Ok(None) };
+        let failed = |error: io::Error| named(&self.path, &error);
+        let dir = openat(&self.fd, ".", flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+        let Some(lock) = locked(File::from(dir)).map_err(failed)? else { return Ok(None) };
         // The user may have chosen a link to the directory.
-        let found = statat(CWD, &self.path, AtFlags::empty()).map_err(|error| named(&self.path, &error.into()))?;
+        let found = statat(CWD, &self.path, AtFlags::empty()).map_err(|error| failed(error.into()))?;
         if is_same(&found, &fstat(&self.fd)?) {
             return Ok(Some(lock));
         }

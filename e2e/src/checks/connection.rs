@@ -150,6 +150,11 @@ impl Connection {
         Some(&*self.0.default_namespace).filter(|name| *name != DEFAULT_NAMESPACE)
     }
 
+    /// The address of the API server.
+    pub fn server(&self) -> String {
+        self.0.cluster_url.to_string().trim_end_matches('/').to_owned()
+    }
+
     /// Whether both connections lead to the same API server.
     pub fn has_server_of(&self, other: &Self) -> bool {
         self.0.cluster_url == other.0.cluster_url

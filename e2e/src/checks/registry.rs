@@ -19,7 +19,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let Some(registry) = &environment.registry else { return Ok(Evidence::default()) };
     let mut evidence = Evidence::default();
     require_denied(registry, registry.login(None), "without a login").await?;
-    require_denied(registry, registry.login_of_unknown_user(), "with a wrong password").await?;
+    require_denied(registry, registry.login_of_unknown_user(), "as an unknown user").await?;
     let status = registry.own_login().await.map_err(|reason| unreachable(registry, &reason))?;
     if status != StatusCode::OK {
         return Err(expected(format!("{} accepts its user's credentials", registry.host))
@@ -31,7 +31,7 @@ pub(super) async fn run(environment: Environment) -> Outcome {
             ));
     }
     evidence.add(format!(
-        "{} denies access without a login and with a wrong password, and accepts its user's credentials",
+        "{} denies access without a login and as an unknown user, and accepts its user's credentials",
         registry.host
     ));
     let deployment = environment.deployment().await?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use e2e::checks::connection::{Connection, answers};
+use e2e::checks::connection::Connection;
 use e2e::environment::cluster_dir::ClusterDir;
 use e2e::environment::doctor::Platform;
 use e2e::environment::up::{Plan, UpError};
@@ -22,7 +22,8 @@ use gitlab_runner::workspace::sweep_left;
 use super::check_deploy;
 use super::images::ImageSource;
 use super::{
-    CliError, DEFAULT_CLUSTER, DEFAULT_STATE_DIR, EXIT_FAILED, Format, Outcome, cluster_name, connect, width, write,
+    CHECK_ACCESS, CliError, DEFAULT_CLUSTER, DEFAULT_STATE_DIR, EXIT_FAILED, Format, Outcome, cluster_name, connect,
+    require_answer, width, write,
 };
 
 /// Creates a cluster with a private registry, an Ingress controller and Prometheus, or repairs an incomplete one
@@ -145,10 +146,9 @@ pub(crate) async fn run_up(arguments: Up) -> Outcome {
 pub(crate) async fn run_down(arguments: Down) -> Outcome {
     let Down { cluster_args, all, context, kubeconfig, format } = arguments;
     if context.is_some() || kubeconfig.is_some() {
-        let client = Connection::existing(kubeconfig.as_deref(), context.as_deref()).await?.client()?;
-        if !answers(&client).await {
-            return Err(CliError::environment("the cluster does not answer"));
-        }
+        let connection = Connection::existing(kubeconfig.as_deref(), context.as_deref()).await?;
+        let client = connection.client()?;
+        require_answer(&connection, &client, CHECK_ACCESS).await?;
         let swept = sweep(&client).await?;
         write(&match format {
             Format::Table => check_deploy::swept(&swept),

@@ -26,7 +26,7 @@ pub(crate) struct Doctor {
     #[arg(long, default_value = "kind-config.yaml", value_name = "FILE")]
     kind_config: PathBuf,
 
-    /// The name of the cluster; its own use of these ports is no conflict
+    /// The name of the cluster; its own use of these ports is not a conflict
     #[arg(long, default_value = DEFAULT_CLUSTER, value_parser = cluster_name)]
     name: String,
 

@@ -22,6 +22,8 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use container_engine::error_chain::error_chain;
+use e2e::checks::connection::{Connection, answers};
+use kube::Client;
 
 pub(crate) use self::error::{CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE};
 pub(crate) use self::output::{print, width, write};
@@ -67,3 +69,20 @@ pub(crate) async fn connect() -> Result<bollard::Docker, CliError> {
     let connected = container_engine::connect().await;
     connected.map_err(|error| CliError::environment(format!("{} (`e2e doctor` shows what to do)", error_chain(&error))))
 }
+
+/// Makes sure that the API server of a cluster answers.
+///
+/// # Errors
+/// It does not, which `help` explains.
+pub(crate) async fn require_answer(connection: &Connection, client: &Client, help: &str) -> Result<(), CliError> {
+    if answers(client).await {
+        return Ok(());
+    }
+    Err(CliError::environment(format!("the API server {} does not answer; {help}", connection.server())))
+}
+
+/// The help if the API server of an existing cluster does not answer.
+pub(crate) const CHECK_ACCESS: &str = "check the kubeconfig, its context, and the network to the cluster";
+
+/// The help if the API server of a cluster of `e2e up` does not answer.
+pub(crate) const CHECK_STATUS: &str = "`e2e status` shows the running components, and `make up` starts them";

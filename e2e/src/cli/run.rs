@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use container_engine::labels;
-use e2e::checks::connection::answers;
 use e2e::environment::doctor::Platform;
 use e2e::environment::up::Plan;
 use e2e::environment::{command, up};
@@ -24,7 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::images::ImageSource;
 use super::target_args::TargetArgs;
-use super::{CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_USAGE, Format, Outcome, connect, print, width, write};
+use super::{
+    CHECK_ACCESS, CliError, EXIT_ENVIRONMENT, EXIT_FAILED, EXIT_USAGE, Format, Outcome, connect, print, require_answer,
+    width, write,
+};
 
 /// Runs everything: a push, its pipeline, the deployment, and all checks, for a branch and for a tag
 ///
@@ -114,15 +116,13 @@ pub(crate) async fn run(arguments: RunArguments, cancel: CancellationToken) -> O
         }
         ClusterSource::Existing(Box::new(target))
     } else {
-        let (cluster_args, kind_config) = arguments.target_args.kind();
+        let (cluster_args, kind_config) = arguments.target_args.kind()?;
         command::set_cluster(&cluster_args.name);
         let (manifests, state) = (arguments.manifests, cluster_args.state()?);
         ClusterSource::Kind(Box::new(Plan { cluster: cluster_args.name.clone(), kind_config, manifests, state }))
     };
-    if let ClusterSource::Existing(target) = &cluster_source
-        && !answers(&target.client).await
-    {
-        return Err(CliError::environment("the cluster does not answer"));
+    if let ClusterSource::Existing(target) = &cluster_source {
+        require_answer(&target.connection, &target.client, CHECK_ACCESS).await?;
     }
     let mode = match (arguments.format, arguments.quiet) {
         (Format::Json, _) => Mode::Json,

@@ -44,7 +44,7 @@ pub(crate) struct SetupArguments {
     #[arg(long, value_name = "FILE")]
     registry_password_file: Option<PathBuf>,
 
-    /// How long the token of the pipeline is valid; many clusters grant less
+    /// Validity of the pipeline's token; many clusters grant less
     #[arg(long, default_value_t = 720, value_name = "HOURS", conflicts_with = "agent", value_parser = clap::value_parser!(u32).range(1..))]
     token_hours: u32,
 

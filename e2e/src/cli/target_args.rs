@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use container_engine::labels::RunId;
-use e2e::checks::connection::{Connection, answers, is_in_pod};
+use e2e::checks::connection::{Connection, is_in_pod};
 use e2e::checks::discovery::Selection;
 use e2e::checks::environment::Prometheus;
 use e2e::checks::registry_api::RegistryApi;
@@ -16,7 +16,7 @@ use e2e::environment::registry::run as registry;
 use tokio::net::lookup_host;
 
 use super::cluster::ClusterArgs;
-use super::{CliError, connect};
+use super::{CHECK_ACCESS, CHECK_STATUS, CliError, connect, require_answer};
 
 /// A cluster, and the access to its registry, its Ingress controller and its Prometheus.
 #[derive(Debug, clap::Args)]
@@ -116,6 +116,13 @@ async fn resolve(address: &str) -> Result<SocketAddr, CliError> {
     found.next().ok_or_else(|| failed("the name has no address"))
 }
 
+/// The error about a flag without an existing cluster.
+fn without_effect(flag: &str) -> CliError {
+    CliError::Usage(format!(
+        "{flag} describes an existing cluster: also give --context or --kubeconfig, or leave it out for the cluster of `make up`"
+    ))
+}
+
 impl TargetArgs {
     /// Whether an existing cluster is selected.
     pub(crate) fn is_existing(&self) -> bool {
@@ -123,8 +130,32 @@ impl TargetArgs {
     }
 
     /// The cluster of `e2e up`, and its kind configuration.
-    pub(crate) fn kind(&self) -> (&ClusterArgs, PathBuf) {
-        (&self.cluster_args, self.kind_config.clone())
+    ///
+    /// # Errors
+    /// A given flag would have no effect.
+    pub(crate) fn kind(&self) -> Result<(&ClusterArgs, PathBuf), CliError> {
+        self.refuse_access()?;
+        if self.namespace.is_some() {
+            return Err(without_effect("--namespace"));
+        }
+        Ok((&self.cluster_args, self.kind_config.clone()))
+    }
+
+    /// Refuses the flags that describe the access to an existing cluster: that of `e2e up` is known. `--registry-user` is not among them,
+    /// because its variable is set in every job of GitLab.
+    fn refuse_access(&self) -> Result<(), CliError> {
+        let given = [
+            ("--base-domain", self.base_domain.is_some()),
+            ("--deployer-kubeconfig", self.deployer_kubeconfig.is_some()),
+            ("--ingress", self.ingress.is_some()),
+            ("--prometheus", self.prometheus.is_some()),
+            ("--registry", self.registry.is_some()),
+            ("--registry-password-file", self.registry_password_file.is_some()),
+            ("--registry-ca", self.registry_ca.is_some()),
+            ("--network", !self.networks.is_empty()),
+        ];
+        let first = given.into_iter().find(|(_, is_given)| *is_given);
+        first.map_or(Ok(()), |(flag, _)| Err(without_effect(flag)))
     }
 
     /// Finds the cluster, and the access to its registry, its Ingress controller and its Prometheus. In a pod without a cluster of
@@ -132,6 +163,7 @@ impl TargetArgs {
     pub(crate) async fn target(&self) -> Result<Target, CliError> {
         let uses_pods_cluster = self.uses_pods_cluster()?;
         if !self.is_existing() && !uses_pods_cluster {
+            self.refuse_access()?;
             let (state, docker) = (self.cluster_args.state()?, connect().await?);
             let Some(run) = self.noted_run(&state) else {
                 let name = &self.cluster_args.name;
@@ -140,7 +172,9 @@ impl TargetArgs {
                 return Err(CliError::Usage(message));
             };
             let registry = registry::running(&docker, &run, &state).await;
-            return Ok(Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?);
+            let target = Target::from_kind(&state, &run.cluster, &self.kind_config, registry.as_ref()).await?;
+            let namespace = self.namespace.clone().unwrap_or_else(|| target.namespace.clone());
+            return Ok(Target { namespace, ..target });
         }
         let connection = if uses_pods_cluster {
             Connection::from_pod()?
@@ -179,10 +213,10 @@ impl TargetArgs {
     /// Like [`target`](Self::target), but fails if the cluster does not answer.
     pub(crate) async fn answering_target(&self) -> Result<Target, CliError> {
         let target = self.target().await?;
-        if answers(&target.client).await {
-            return Ok(target);
-        }
-        Err(CliError::environment("the cluster does not answer (`e2e status` shows the running components)"))
+        let is_of_up = !self.is_existing() && !self.uses_pods_cluster()?;
+        let help = if is_of_up { CHECK_STATUS } else { CHECK_ACCESS };
+        require_answer(&target.connection, &target.client, help).await?;
+        Ok(target)
     }
 
     /// Whether the cluster is that of the pod that this program runs in.
@@ -274,6 +308,31 @@ mod tests {
     #[case::no_slash("gitlab", false)]
     fn an_account_has_a_namespace_and_a_name(#[case] text: &str, #[case] is_valid: bool) {
         assert_eq!(account(text).is_ok(), is_valid);
+    }
+
+    #[derive(clap::Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        target_args: TargetArgs,
+    }
+
+    #[rstest]
+    #[case::ingress(&["--ingress", "192.0.2.10:80"], Some("--ingress"))]
+    #[case::registry(&["--registry", "registry.example.com", "--registry-user", "a"], Some("--registry"))]
+    #[case::network(&["--network", "kind"], Some("--network"))]
+    #[case::namespace(&["--namespace", "shop"], Some("--namespace"))]
+    #[case::user_from_the_environment_of_a_job(&["--registry-user", "gitlab-ci-token"], None)]
+    #[case::nothing(&[], None)]
+    fn a_flag_without_effect_is_refused(#[case] arguments: &[&str], #[case] refused: Option<&str>) {
+        let parsed = <Parsed as clap::Parser>::parse_from([&["e2e"], arguments].concat());
+        let error = parsed.target_args.kind().err();
+        let error = error.map(|error| match error {
+            CliError::Usage(message) => message,
+            other => panic!("{other:?}"),
+        });
+        let start = refused.map(|flag| format!("{flag} describes an existing cluster"));
+        assert_eq!(error.is_some(), start.is_some(), "{error:?}");
+        assert!(error.unwrap_or_default().starts_with(&start.unwrap_or_default()));
     }
 
     #[tokio::test]

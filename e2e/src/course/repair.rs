@@ -23,7 +23,7 @@ pub(super) const BROKEN: Exercise = Exercise {
 pub(super) const REVERT: Exercise = Exercise {
     id: Id { page: 10, number: 2 },
     title: "Take it back",
-    goal: "your branch has a commit that breaks manifests/deployment.yaml, and after it a commit that takes it back; nothing is rewritten",
+    goal: "your branch has a commit that breaks manifests/deployment.yaml, and after it a commit that undoes it; nothing is rewritten",
     hint: "`kubectl rollout undo` changes the cluster; what does the next pipeline of the branch deploy, and which git command adds the \
            opposite of a commit?",
     verifier: Verifier::Project(revert),

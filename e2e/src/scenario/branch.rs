@@ -17,7 +17,7 @@ use super::{commands, environment_checks, variables, versions};
 use crate::checks::connection::Connection;
 use crate::checks::environment::Environment;
 use crate::checks::http::Http;
-use crate::checks::load::Load;
+use crate::checks::load::{Load, Tally};
 use crate::checks::target::Target;
 use crate::environment::cluster::owner;
 use crate::environment::images::Image;
@@ -187,6 +187,9 @@ pub(super) async fn again(
                         "{} of {} requests failed: {first}",
                         tally.failed, tally.requests
                     )))
+                }
+                Some(Tally { requests: 0, .. }) => {
+                    Err(ScenarioError::Checks("no request was answered while the pods were replaced".to_owned()))
                 }
                 Some(tally) => Ok(((), format!("new pods, {} requests meanwhile, none failed", tally.requests))),
                 None => Ok(((), "new pods".to_owned())),

@@ -11,6 +11,7 @@ use crate::deployment::{deploy_as, manifest_of};
 use crate::fixture::{Cleanup, DEPLOYER, access, deployer, feed, http, owner};
 use crate::saboteurs::{COMMIT, reported};
 use crate::support::{e2e, error, eventually, run};
+use crate::temporary::alone;
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -39,7 +40,7 @@ pub(crate) fn line<'text>(stderr: &'text str, subject: &str) -> &'text str {
 /// The address of the controller, Prometheus, the registry with its login, and the account are found.
 #[test]
 fn a_kubeconfig_is_enough_for_all_checks() {
-    let _deployer = DEPLOYER.read();
+    let (_alone, _deployer) = (alone(), DEPLOYER.read());
     let _cleanup = deploy_as("found", &COMMIT);
     let (verdicts, stderr) = check("found", &[]);
     assert!(verdicts.values().all(|verdict| verdict == "passed"), "{verdicts:?} {stderr}");

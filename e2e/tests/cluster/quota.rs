@@ -11,7 +11,7 @@ fn limit_range() -> Value {
 }
 
 fn quota(pods: u32) -> Value {
-    let hard = json!({"pods": pods.to_string(), "requests.cpu": "1", "requests.memory": "1Gi", "limits.cpu": "4", "limits.memory": "2Gi"});
+    let hard = json!({"pods": pods.to_string(), "requests.cpu": "1", "requests.memory": "1Gi", "limits.cpu": "6", "limits.memory": "2Gi"});
     json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": hard}})
 }
 

@@ -54,11 +54,14 @@ pub(crate) fn image(name: &str) -> String {
 /// Retries until `ask` succeeds, and fails with its last error if that takes longer than `timeout`.
 pub(crate) fn eventually<T>(what: &str, timeout: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
+    // Less and less often: most questions start a program, which would take time from what is waited for.
+    let mut pause = Duration::from_millis(100);
     loop {
         match ask() {
             Ok(answer) => return answer,
             Err(error) => assert!(started.elapsed() < timeout, "{what}, after {timeout:?}: {error}"),
         }
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(pause);
+        pause = (pause * 3 / 2).min(Duration::from_secs(1));
     }
 }

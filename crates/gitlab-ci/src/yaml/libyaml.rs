@@ -60,7 +60,7 @@ pub(super) fn refused_in_brackets(text: &str, rest: &str) -> Option<(&'static st
     }
     let is_colon =
         rest.trim_start().strip_prefix(':').is_some_and(|rest| rest.starts_with([',', '?', '[', ']', '{', '}']));
-    is_colon.then_some(("found unexpected ':'", "write a space behind the colon, or put the value in quotes"))
+    is_colon.then_some(("found unexpected ':'", "write a space after the colon, or put the value in quotes"))
 }
 
 /// Maximum number of parts of a text: `MAX_DOCUMENTS` of `lib/gitlab/ci/config/yaml/loader.rb`, and one that may be empty before a

@@ -53,7 +53,7 @@ pub(super) fn service(service: &Service, pods: &[Pod]) -> Option<Remedy> {
         .collect();
     spec.ports.iter().flatten().find_map(|port| match &port.target_port {
         Some(IntOrString::String(name)) if !names.contains(&&**name) => Some(Remedy::lasting(
-            format!("its targetPort {name} is no port of the pods, which have {}", list(names.iter().copied())),
+            format!("its targetPort {name} is not a port of the pods, which have {}", list(names.iter().copied())),
             "make targetPort the name of the container's port: http-metrics",
         )),
         _ => None,
@@ -223,7 +223,7 @@ mod tests {
         Some("its selector ref=dev, track=canary matches no pod of the environment: they have app=demo, ref=dev, track=stable")
     )]
     #[case::no_selector(json!({}), json!(8000), Some("its selector none matches no pod of the environment: they have app=demo, ref=dev"))]
-    #[case::no_such_port(json!({"ref": "dev"}), json!("http"), Some("its targetPort http is no port of the pods, which have http-metrics"))]
+    #[case::no_such_port(json!({"ref": "dev"}), json!("http"), Some("its targetPort http is not a port of the pods, which have http-metrics"))]
     fn a_service_without_its_pods(#[case] selector: Value, #[case] target: Value, #[case] expected: Option<&str>) {
         let container = json!({"name": "app", "ports": [{"name": "http-metrics", "containerPort": 8000}]});
         let labels = json!({"app": "demo", "ref": "dev", "track": "stable", "pod-template-hash": "1"});

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::ValueEnum;
-use e2e::checks::connection::{Connection, answers, is_in_pod};
+use e2e::checks::connection::{Connection, is_in_pod};
 use e2e::environment::orphans;
 use gitlab_runner::config::{ExecutorName, RunnerConfig};
 use gitlab_runner::executor::Executor;
@@ -11,7 +11,7 @@ use gitlab_runner::executor::supervisor::Supervisor;
 use gitlab_runner::pipeline::assemble::PipelineDirs;
 
 use crate::cli::cluster::cluster_dir;
-use crate::cli::{CliError, DEFAULT_CLUSTER, DEFAULT_STATE_DIR, SUPERVISE};
+use crate::cli::{CHECK_ACCESS, CHECK_STATUS, CliError, DEFAULT_CLUSTER, DEFAULT_STATE_DIR, SUPERVISE, require_answer};
 
 /// Where jobs run.
 #[derive(Debug, clap::Args)]
@@ -73,22 +73,18 @@ impl ExecutorArgs {
         let context = self.context.as_deref().or(context);
         let state = cluster_dir(Path::new(DEFAULT_STATE_DIR), DEFAULT_CLUSTER)?;
         let is_managed = context.is_none() && state.noted_run().is_some() && state.kubeconfig().is_file();
-        let client = if is_managed {
-            Connection::from_file(&state.kubeconfig(), None).await?.client()?
+        let connection = if is_managed {
+            Connection::from_file(&state.kubeconfig(), None).await?
         } else {
             match Connection::from_default_kubeconfig(context).await {
-                Err(_) if context.is_none() && is_in_pod() => Connection::from_pod()?.client()?,
-                connection => connection?.client()?,
+                Err(_) if context.is_none() && is_in_pod() => Connection::from_pod()?,
+                connection => connection?,
             }
         };
+        let client = connection.client()?;
         let namespace =
             self.namespace.as_deref().or(namespace).unwrap_or_else(|| client.default_namespace()).to_owned();
-        if !answers(&client).await {
-            let name = context
-                .map_or_else(|| format!("the cluster {DEFAULT_CLUSTER}"), |context| format!("context {context}"));
-            let help = if is_managed { "`make up` starts it" } else { "check the kubeconfig" };
-            return Err(CliError::environment(format!("the API server of {name} does not answer; {help}")));
-        }
+        require_answer(&connection, &client, if is_managed { CHECK_STATUS } else { CHECK_ACCESS }).await?;
         Ok(Cluster { client, managed: is_managed.then(|| DEFAULT_CLUSTER.to_owned()), namespace })
     }
 }

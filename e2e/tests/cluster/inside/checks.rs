@@ -80,7 +80,7 @@ fn the_job_passes_with_its_own_account_and_fails_when_a_service_leads_nowhere() 
     assert_eq!((&*ended, &*report["result"]), ("Failed", "failed"), "{text}");
     assert!(text.contains("service of inside failed: "), "{text}");
     let cause =
-        "Service gitlab/gitlab-k8s-demo-inside: its targetPort http is no port of the pods, which have http-metrics";
+        "Service gitlab/gitlab-k8s-demo-inside: its targetPort http is not a port of the pods, which have http-metrics";
     assert!(text.contains(cause), "{text}");
     assert!(text.ends_with("\nChecks: 1 passed, 1 failed\n"), "{text}");
 }

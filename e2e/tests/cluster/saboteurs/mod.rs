@@ -28,6 +28,7 @@ pub(crate) use self::record::record;
 use crate::deployment::deploy_as;
 use crate::fixture::{Cleanup, DEPLOYER, deployer, feed, http, owner, wait_for_pods};
 use crate::support::{e2e, eventually, project, run};
+use crate::temporary::alone;
 
 /// The commit that `dist/app` was built from.
 pub(crate) static COMMIT: LazyLock<String> = LazyLock::new(|| {
@@ -241,7 +242,7 @@ fn rule(host: &str, service: &str, port: &Value) -> Value {
 
 #[test]
 fn an_intact_environment_passes() {
-    let _deployer = DEPLOYER.read();
+    let (_alone, _deployer) = (alone(), DEPLOYER.read());
     let _cleanup = intact("whole");
     let failed = failing("whole", &all(), "2m", &["--commit", &COMMIT]);
     assert!(failed.is_empty(), "{}", serde_json::to_string_pretty(&failed).expect("JSON"));

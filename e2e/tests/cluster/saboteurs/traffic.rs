@@ -127,7 +127,7 @@ fn the_service_targets_a_port_name_that_does_not_exist() {
     let port = json!({"name": "http-metrics", "port": 8000, "targetPort": "http", "protocol": "TCP"});
     patch("service", "misnamed", &json!({"spec": {"ports": [port]}}));
     wait_until_unserved("misnamed");
-    let words = "its targetPort http is no port of the pods, which have http-metrics";
+    let words = "its targetPort http is not a port of the pods, which have http-metrics";
     explained(
         "misnamed",
         &["deployment", "readiness", "service", "ingress", "version"],

@@ -1,5 +1,6 @@
 //! Waits for services to listen, and reports those that do not, or that end. The job continues in either case.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,7 +121,7 @@ pub(super) async fn show(pod: PodRef, service: Service, changes: watch::Receiver
         timestamps: true,
         ..LogParams::default()
     };
-    let mut last = String::new();
+    let mut shown = Shown::default();
     for attempt in 1.. {
         let has_ended = {
             let observed = changes.borrow();
@@ -129,13 +130,11 @@ pub(super) async fn show(pod: PodRef, service: Service, changes: watch::Receiver
         // The stream begins with the first line each time.
         if let Ok(stream) = call(pod.api.log_stream(&pod.name, &parameters)).await {
             let mut stream = std::pin::pin!(stream);
+            let mut simultaneous = 0;
             while let Ok(Some(line)) = next_line(&mut stream).await {
                 let time = sortable(line.split(' ').next().unwrap_or_default());
-                if time > last {
-                    if !log.say_output(&format!("{title} {line}")) {
-                        return;
-                    }
-                    last = time;
+                if shown.adds(time, &mut simultaneous) && !log.say_output(&format!("{title} {line}")) {
+                    return;
                 }
             }
         }
@@ -143,6 +142,35 @@ pub(super) async fn show(pod: PodRef, service: Service, changes: watch::Receiver
             return;
         }
         sleep(pause(attempt)).await;
+    }
+}
+
+/// The lines of a service that were shown.
+#[derive(Debug, Default)]
+struct Shown {
+    /// The time of the last one.
+    last: String,
+    /// The number of lines of that time.
+    count: usize,
+}
+
+impl Shown {
+    /// Whether a line of this time was not shown yet. Adds it then. `simultaneous` is the number of lines of the last time that the stream
+    /// has had before.
+    fn adds(&mut self, time: String, simultaneous: &mut usize) -> bool {
+        match time.cmp(&self.last) {
+            Ordering::Less => false,
+            Ordering::Equal => {
+                *simultaneous += 1;
+                let is_new = *simultaneous > self.count;
+                self.count = self.count.max(*simultaneous);
+                is_new
+            }
+            Ordering::Greater => {
+                (*self, *simultaneous) = (Self { last: time, count: 1 }, 1);
+                true
+            }
+        }
     }
 }
 
@@ -186,6 +214,20 @@ mod tests {
             lines.push(line);
         }
         assert_eq!(lines, ["a", &"x".repeat(MAX_LINE), "", "b"]);
+    }
+
+    #[test]
+    fn a_stream_that_starts_again_adds_only_new_lines() {
+        let mut shown = Shown::default();
+        let mut lines = |stream: &[&str]| {
+            let mut simultaneous = 0;
+            stream.iter().filter(|time| shown.adds((**time).to_owned(), &mut simultaneous)).count()
+        };
+        assert_eq!(lines(&["1", "2", "2"]), 3);
+        assert_eq!(lines(&["1", "2", "2"]), 0);
+        assert_eq!(lines(&["1", "2", "2", "2", "3"]), 2);
+        // The older lines were rotated away.
+        assert_eq!(lines(&["3", "4"]), 1);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub async fn sweep(client: &Client, namespace: &str, owner: &str) -> Result<usiz
         }
         if Instant::now() > deadline {
             let names: Vec<String> = found.iter().map(ResourceExt::name_any).collect();
-            return Err(failed(format!("after {} s there still are the pods {}", TIMEOUT.as_secs(), names.join(", "))));
+            return Err(failed(format!("the pods {} still exist after {} s", names.join(", "), TIMEOUT.as_secs())));
         }
         sleep(POLL_INTERVAL).await;
     }
