@@ -6,8 +6,8 @@
 //!
 //! 1. [`error_chain`] formats an error with its causes. [`labels`] names the labels and environment variables. [`ownership`] identifies
 //!    processes. These three depend on nothing else in the crate.
-//! 2. [`labeled`] lists resources by label. [`creating`] determines whether a container will appear. [`pull`] pulls images. All three
-//!    take a connection.
+//! 2. [`labeled`] lists resources by label. [`creating`] determines whether the engine is still creating containers. [`pull`] pulls
+//!    images. All three take a connection.
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
 

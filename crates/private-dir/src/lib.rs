@@ -26,8 +26,8 @@ pub use self::lock::Lock;
 pub use self::new_file::NewFile;
 pub use self::remove::{remove, remove_file_if_exists, remove_if_exists};
 
-/// An open directory. It belongs to this user, and only this user can enter it, unless it was opened with [`PrivateDir::open_shared`] or
-/// [`PrivateDir::open_chosen`].
+/// An open directory. It belongs to this user, and only this user can enter it, with two exceptions: [`PrivateDir::open_shared`] and
+/// [`PrivateDir::open_chosen`] guarantee neither, and [`PrivateDir::existing_subdir`] does not change the mode.
 #[derive(Clone, Debug)]
 pub struct PrivateDir {
     fd: Arc<OwnedFd>,
@@ -35,8 +35,8 @@ pub struct PrivateDir {
 }
 
 impl PrivateDir {
-    /// Opens the directory `below` of `trusted`, and creates what is missing. Links in the path `trusted` are followed, links below it are
-    /// refused. The directories between the two keep their modes.
+    /// Opens the directory at the path `below` in the directory `trusted`, and creates what is missing. Links in the path `trusted` are
+    /// followed, links in `below` are refused. Only the last directory becomes private: existing ones on the way to it keep their modes.
     ///
     /// # Errors
     /// A component is a link or a file instead of a directory; the directory belongs to another user; `below` is absolute or contains
@@ -69,8 +69,8 @@ impl PrivateDir {
         Ok(dir)
     }
 
-    /// Opens a directory that this user has chosen. A relative path leads through the current directory, which may be another user's
-    /// repository: links in it are refused. An absolute path, or one with `..`, is trusted.
+    /// Opens a directory that this user has chosen. A relative path starts in the current directory, which may be the repository of another
+    /// user, so links in the path are refused. An absolute path, or one with `..`, is trusted: links in it are followed.
     ///
     /// # Errors
     /// Those of [`PrivateDir::open_shared`].
@@ -115,7 +115,7 @@ impl PrivateDir {
         self.existing_subdir(name)
     }
 
-    /// Opens a subdirectory that exists. A directory of another user is not opened.
+    /// Opens a subdirectory that exists, and does not change its mode.
     ///
     /// # Errors
     /// It does not exist (`NotFound`), belongs to another user, or is a link or a file.
@@ -162,7 +162,7 @@ impl PrivateDir {
         self.file(name.as_ref(), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)
     }
 
-    /// Creates a file with a random name that starts with `prefix`. It gets its real name when it is complete.
+    /// Creates a file with a random name that starts with `prefix`. [`NewFile::keep`] gives it its real name.
     ///
     /// # Errors
     /// The file cannot be created, for lack of permission or disk space.

@@ -54,12 +54,12 @@ pub fn expand(job: &Job) -> Vec<Instance> {
 /// The names of the instances in a pipeline, by the name of their job and by their own name.
 pub type Instances = HashMap<Arc<str>, Vec<Arc<str>>>;
 
-/// Resolves the needs of a rule. GitLab finds them by their own names only: a parallel job is not in the pipeline by its name. A job that
-/// is not in the pipeline is not waited for, optional or not.
+/// Resolves the needs of a rule. GitLab looks for jobs with exactly these names, so the name of a parallel job finds none of its instances.
+/// A needed job that is not in the pipeline is left out, even if it is not optional.
 pub fn needed_by_rule(needs: Vec<Need>, instances: &Instances) -> Vec<PlannedNeed> {
     let is_present = |name: &Arc<str>| instances.get(name).and_then(|names| names.first()).is_some_and(|it| it == name);
     let present = needs.into_iter().filter(|need| is_present(&need.job.value));
-    // A name that is needed twice is an error of the file.
+    // No name occurs twice: `config::check` reports a repeated need as an error.
     present.map(|need| PlannedNeed { name: need.job.value, artifacts: need.artifacts }).collect()
 }
 

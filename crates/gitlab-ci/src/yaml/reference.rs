@@ -1,7 +1,7 @@
 //! `!reference [a, b]`. `lib/gitlab/ci/config/yaml/tags/reference.rb`
 //!
-//! A reference is replaced by the value at its path in the whole configuration, after `extends`. That value may contain
-//! references again.
+//! A reference is replaced by the value at its path in the whole configuration, in which `extends` is already resolved. That
+//! value may contain references again.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -74,7 +74,7 @@ impl Executor {
         matches!(self, Self::Shell(shell) if shell.is_bash())
     }
 
-    /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
+    /// The directories of a job. `concurrent` is its `CI_CONCURRENT_ID`, `project` the project's path: `group/project`.
     pub fn job_dirs(&self, concurrent: usize, project: &str) -> JobDirs {
         match self {
             Self::Shell(shell) => shell.job_dirs(concurrent, project),
@@ -98,8 +98,8 @@ impl Executor {
         }
     }
 
-    /// Removes everything that the executor's pipeline has left. Each job has removed its own resources; the engine or the cluster may have
-    /// completed another one after that.
+    /// Removes everything that the executor's pipeline has left. Each job has already removed its own resources, but after that, the engine
+    /// or the cluster may have created another one that the job had requested.
     ///
     /// # Errors
     /// The engine or the API server does not answer, or something is still there. It is safe to call this again.

@@ -92,7 +92,7 @@ impl Shell {
         self.program.file_name().is_some_and(|name| name == "bash")
     }
 
-    /// The directories of the job with the concurrent number `concurrent`. `project` is the project's path: `group/project`.
+    /// The directories of a job. `concurrent` is its `CI_CONCURRENT_ID`, `project` the project's path: `group/project`.
     pub fn job_dirs(&self, concurrent: usize, project: &str) -> JobDirs {
         let builds = self.builds.join(concurrent.to_string()).to_string_lossy().into_owned();
         JobDirs { project: format!("{builds}/{project}"), builds }

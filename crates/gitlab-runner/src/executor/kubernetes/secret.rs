@@ -28,8 +28,8 @@ pub(super) fn metadata(name: &str, labels: BTreeMap<String, String>, owner: &Own
     }
 }
 
-/// The Secret with the logins for these images: one for each image, and not everything that a user has logged in to. `None` if none of them
-/// needs a login. `user` is the content of the user's own `config.json`.
+/// The Secret with the logins for these images only: the user's other logins are not stored in the cluster. `None` if there is no login for
+/// any of the images. `user` is the content of the user's own `config.json`.
 pub(super) fn pull_secret(
     metadata: ObjectMeta,
     images: &[&str],
@@ -75,7 +75,7 @@ pub(super) fn environment(
     data: &mut BTreeMap<String, ByteString>,
     log: &JobLog,
 ) -> Vec<(String, Value)> {
-    // Later variables precede earlier ones.
+    // A later variable replaces an earlier one with the same name.
     let variables: BTreeMap<_, _> = service.request.variables.iter().map(|(key, value)| (key, value)).collect();
     let variables = variables.into_iter().filter(|(key, _)| is_name(key));
     let mut environment = Vec::new();
@@ -92,7 +92,8 @@ pub(super) fn environment(
     environment
 }
 
-/// Whether every supported version of Kubernetes accepts this name of a variable. GitLab allows others, a shell does not.
+/// Whether this name of a variable is valid in every version of Kubernetes, and as a part of a key of a Secret. GitLab allows other names,
+/// which shells cannot use.
 fn is_name(key: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     key.bytes().all(is_allowed) && key.bytes().next().is_some_and(|first| !first.is_ascii_digit())
