@@ -28,7 +28,7 @@ pub(crate) async fn require_host(request: Request, next: Next) -> Response {
     }
 }
 
-/// `uri-host [ ":" port ]`, RFC 9110, 7.2. An empty host is refused, as RFC 9112, 3.3 allows: no `http` URI has one.
+/// `uri-host [ ":" port ]`, RFC 9110, 7.2. An empty host is refused, as RFC 9112, 3.3 allows, because an `http` URI requires a host.
 fn is_valid(value: &HeaderValue) -> bool {
     let Ok(authority) = Authority::try_from(value.as_bytes()) else { return false };
     let host = authority.host();

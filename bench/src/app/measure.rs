@@ -105,6 +105,7 @@ pub(crate) async fn load(server: &Server, cores: Cores, plan: Plan, found: &mut 
         route.per_second.push(load.per_second);
         route.p50.push(load.p50);
         route.p99.push(load.p99);
+        // At the end of each of the two loads, every connection may have a request whose answer was not counted.
         let uncounted = f64::from(2 * plan.connections);
         sent.push(Sent { path, least: warm_up.requests + load.requests, uncounted });
     }

@@ -41,7 +41,7 @@ enum Unit {
     /// A size in bytes, printed in units of 1024 × 1024 bytes.
     Mebibytes,
     Bytes,
-    /// A share, printed in hundredths.
+    /// A share from 0 to 1, printed as a percentage.
     Percent,
 }
 
@@ -144,7 +144,7 @@ fn write_ratio(ratio: f64) -> String {
     if ratio < 10.0 { format!("{ratio:.2}×") } else { format!("{ratio:.1}×") }
 }
 
-/// `1234567.8` as `1,234,568`.
+/// Formats `1234567.8` as `1,234,568`.
 fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();

@@ -48,7 +48,7 @@ impl Comparison for Report {
         let Measurement { article, article_other, plans, hundred_other, run, run_other, .. } = &self.found;
         let [hundred, thousand, ten_thousand] = plans;
         let faster = |ours, theirs, least: f64| verdict(&format!("≥ {least}×"), speedup(ours, theirs) >= least);
-        // The difference between two sizes, because the start of the program takes most of the time of a small plan.
+        // From the difference between two plans, because the start of the program takes most of the time of a small plan.
         let per_job = |number: usize| {
             let more = plans.get(number).zip(SIZES.get(number)).map(|(plan, size)| (plan.median(), *size));
             let less = plans.get(number - 1).zip(SIZES.get(number - 1)).map(|(plan, size)| (plan.median(), *size));
@@ -89,7 +89,7 @@ impl Comparison for Report {
 
 fn compared(measure: &str, ours: &Sample, theirs: &Sample, target: &str) -> Vec<String> {
     let speedup = speedup(ours, theirs);
-    // The decimal shows on which side of a target a small figure is.
+    // Without the decimal, a small figure such as 9.6 would look like its target, 10.
     let speedup = if speedup < 100.0 { format!("{speedup:.1}×") } else { format!("{speedup:.0}×") };
     vec![measure.to_owned(), milliseconds(ours), milliseconds(theirs), speedup, target.to_owned()]
 }

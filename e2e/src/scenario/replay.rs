@@ -175,7 +175,8 @@ impl Replayer {
         let only: HashSet<Arc<str>> = only.iter().cloned().collect();
         let choice = JobSelection { manual: only.clone(), only: only.clone(), keep_going: false };
         let outcome = pipeline.run(&choice).await;
-        // Each job has removed its own resources. The engine or the cluster may have completed another one after that.
+        // Each job has already removed its own resources, but after that, the engine or the cluster may have created another one that the
+        // job had requested.
         let swept = pipeline.executor.sweep().await;
         let starts = starts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let jobs = outcome.jobs.iter().map(|job| job_record(job, &pipeline.plan, &starts, &self.dir)).collect();

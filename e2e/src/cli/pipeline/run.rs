@@ -155,7 +155,8 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     if let Err(error) = swept_gone {
         print(&format!("e2e: {error}; the next pipeline tries again"));
     }
-    // Each job has removed its own resources; the engine or the cluster may have completed another one after that.
+    // Each job has already removed its own resources, but after that, the engine or the cluster may have created another one that the job
+    // had requested.
     let swept = pipeline.executor.sweep().await;
     let text = report::pipeline::text(&pipeline.plan, pipeline.id, &outcome);
     if let Some(config_map) = &config_map {

@@ -4,7 +4,7 @@
 #[path = "fixture/parts.rs"]
 mod parts;
 
-use self::parts::{all, branch_jobs, on, pipeline, ran, spans, step, tag_jobs, unstarted};
+use self::parts::{branch_jobs, first_checks, on, pipeline, ran, spans, step, tag_jobs, unstarted};
 use crate::record::{Check, Failure, Job, Pipeline, Project, Record, Span, Step, Verdict};
 
 /// Output of a job that would break a report that does not escape it.
@@ -48,8 +48,8 @@ pub(super) fn passed() -> Record {
             vec![on(ran("deploy_live", "deploy", 158.6, 8.5), "live")],
         ),
     ];
-    let mut checks = all("review-feature-e2-tk2714", 96.0, 7);
-    let mut on_live = all("live", 168.0, 4);
+    let mut checks = first_checks("review-feature-e2-tk2714", 96.0, 7);
+    let mut on_live = first_checks("live", 168.0, 4);
     on_live[1].duration = 13.2;
     checks.extend(on_live);
     for check in checks.iter_mut().filter(|check| check.name == "scraping") {
@@ -105,10 +105,10 @@ pub(super) fn passed() -> Record {
 /// The user interrupts the run during the checks of the first environment.
 pub(super) fn interrupted() -> Record {
     let pipelines = vec![pipeline(13, "push", "feature/e2e", "success", (0.4, 95.2), branch_jobs())];
-    let mut checks = all("review-feature-e2-tk2714", 96.0, 7);
+    let mut checks = first_checks("review-feature-e2-tk2714", 96.0, 7);
     checks[4] = Check { verdict: Verdict::Interrupted, duration: 4.1, evidence: Vec::new(), ..checks[4].clone() };
     let mut unreached = checks.split_off(5);
-    unreached.extend(all("live", 0.0, 4));
+    unreached.extend(first_checks("live", 0.0, 4));
     checks.extend(unreached.into_iter().map(|check| Check {
         verdict: Verdict::NotRun,
         not_run: "not reached".to_owned(),
@@ -263,7 +263,7 @@ fn failed_pipelines() -> Vec<Pipeline> {
 }
 
 fn failed_checks() -> Vec<Check> {
-    let mut checks = all("review-feature-e2-tk2714", 96.0, 9);
+    let mut checks = first_checks("review-feature-e2-tk2714", 96.0, 9);
     checks[2] = Check {
         verdict: Verdict::NotRun,
         not_run: "the pipeline's account is not given (`--deployer-kubeconfig`)".to_owned(),

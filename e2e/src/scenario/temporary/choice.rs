@@ -17,7 +17,7 @@ pub enum Exposure {
     Gateway { namespace: String, name: String },
 }
 
-/// The user has to choose. Contains what exists, and the option.
+/// The cluster has several possible values, which the error contains. The user must select one with an option.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AmbiguousCluster {
     #[error(
