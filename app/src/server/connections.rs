@@ -95,9 +95,29 @@ impl Connections {
         }
     }
 
+    /// Serves the connections that the kernel has accepted: it would reset them when the listener closes, which happens here. tokio's
+    /// `accept` would not return all of them, because it makes a task pause after 128.
+    ///
+    /// # Errors
+    /// No file descriptor is free.
+    pub(super) fn admit_queued(&mut self, listener: TcpListener) -> io::Result<()> {
+        let listener = listener.into_std()?;
+        loop {
+            match listener.accept() {
+                Ok((stream, remote)) => {
+                    stream.set_nonblocking(true)?;
+                    self.admit(TcpStream::from_std(stream)?, remote);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_connection_error(&error) || error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Serves a connection. If there are too many, closes the one that has waited longest, between two requests or in the
     /// head of one: a client that only holds connections cannot keep others out.
-    pub(super) fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
+    fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
         if self.open() >= self.limits.max_connections && !self.make_room() {
             warn!(%remote, open = self.open(), "refused: every connection is being served");
             refuse(&stream);
@@ -205,4 +225,29 @@ fn refuse(stream: &TcpStream) {
     let answer =
         b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 1\r\n\r\n";
     let _ = stream.try_write(answer);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream as Client};
+
+    use crate::arguments::Arguments;
+    use crate::server::listen;
+
+    use super::*;
+
+    /// tokio makes a task pause after it has accepted 128 connections.
+    #[tokio::test]
+    async fn all_connections_that_wait_in_the_queue_are_served() {
+        const CLIENTS: usize = 300;
+        let limits = <Arguments as clap::Parser>::parse_from(["app"]).limits;
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(address).unwrap()).collect();
+        let mut connections = Connections::new(limits, Router::new());
+        connections.admit_queued(listener).unwrap();
+        assert_eq!(connections.open(), CLIENTS);
+        drop(clients);
+        connections.close().await;
+    }
 }

@@ -5,7 +5,6 @@ mod listen;
 mod signals;
 
 use axum::Router;
-use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -41,11 +40,9 @@ pub async fn serve(
         return cut(&mut connections, signal);
     }
 
-    // The kernel has accepted these connections, and would reset them when the listener closes.
-    while let Some(Ok((stream, remote))) = listener.accept().now_or_never() {
-        connections.admit(stream, remote);
+    if let Err(error) = connections.admit_queued(listener) {
+        warn!(%error, "cannot accept the last connections");
     }
-    drop(listener);
 
     info!(timeout = ?shutdown.timeout, in_flight = connections.in_flight(), "closing: no more connections");
     let reason = tokio::select! {

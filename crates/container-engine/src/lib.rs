@@ -48,8 +48,7 @@ pub enum EngineError {
 /// Whether this process can reach containers by their IP addresses. This is assumed when this machine runs Linux and the engine
 /// listens on a Unix socket. A virtual machine between the two cannot be detected.
 pub fn is_local() -> bool {
-    let address = std::env::var("DOCKER_HOST").unwrap_or_default();
-    cfg!(target_os = "linux") && (address.is_empty() || address.starts_with("unix://"))
+    cfg!(target_os = "linux") && address().starts_with("unix://")
 }
 
 /// The engine's own message in an error, without the text that the client library adds.
@@ -62,14 +61,22 @@ pub fn error_message(error: &bollard::errors::Error) -> String {
     }
 }
 
+/// The address of the engine. Docker's own client takes an empty `DOCKER_HOST` for none, too.
+fn address() -> String {
+    std::env::var("DOCKER_HOST")
+        .ok()
+        .filter(|address| !address.is_empty())
+        .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
+}
+
 /// Connects to the engine that `DOCKER_HOST` names, or else to `/var/run/docker.sock`, and pings it.
 ///
 /// # Errors
 /// No engine answers at that address within [`TIMEOUT`]. Start an engine or correct `DOCKER_HOST`.
 pub async fn connect() -> Result<Docker, EngineError> {
-    let address = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let address = address();
     let no_answer = |source| EngineError::NoAnswer { address: address.clone(), source };
-    let docker = Docker::connect_with_defaults().map_err(no_answer)?;
+    let docker = Docker::connect_with_host(&address).map_err(no_answer)?;
     match tokio::time::timeout(TIMEOUT, docker.ping()).await {
         Err(_) => Err(EngineError::TimedOut { address }),
         Ok(Err(error)) => Err(no_answer(error)),

@@ -82,12 +82,10 @@ impl OutputArgs {
 impl Output<'_> {
     /// Writes that there are no results. Returns the reason, or why that cannot be written.
     pub(crate) async fn fail(self, error: CliError) -> CliError {
-        let Some(config_map) = &self.config_map else { return error };
-        let ended = match &error {
-            CliError::Interrupted => config_map.end(Stage::Interrupted, &[]).await,
-            _ => config_map.end(Stage::Failed, &[("report.txt", &format!("{}\n", error.text()))]).await,
-        };
-        ended.err().unwrap_or(error)
+        match &self.config_map {
+            Some(config_map) => config_map.fail(error).await,
+            None => error,
+        }
     }
 
     /// Writes the results in all forms that the user wants. Each reader gets them, whatever happens to the other ones.

@@ -69,6 +69,15 @@ impl ReportConfigMap {
         self.write(stage.name(), Some(now()), documents).await
     }
 
+    /// Writes that there are no results. Returns the reason, or why that cannot be written.
+    pub(crate) async fn fail(&self, error: CliError) -> CliError {
+        let ended = match &error {
+            CliError::Interrupted => self.end(Stage::Interrupted, &[]).await,
+            _ => self.end(Stage::Failed, &[("report.txt", &format!("{}\n", error.text()))]).await,
+        };
+        ended.err().unwrap_or(error)
+    }
+
     /// Server-side apply removes the keys that this manager has written before, and that are not among the new ones.
     async fn write(&self, result: &str, finished: Option<String>, documents: &[(&str, &str)]) -> Result<(), CliError> {
         let (mut data, omitted) = fitted(documents, MAX_BYTES);
@@ -85,7 +94,7 @@ impl ReportConfigMap {
         let written = self.api.patch(&self.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await;
         written.map(drop).map_err(|error| {
             let reason = error_chain(&ApiError::from(error));
-            let needed = "its account needs permission to create and patch ConfigMaps";
+            let needed = "the account of this program needs permission to create and patch ConfigMaps";
             CliError::environment(format!("cannot write the report to ConfigMap {}: {reason}; {needed}", self.path))
         })
     }

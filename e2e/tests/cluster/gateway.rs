@@ -172,7 +172,7 @@ fn a_temporary_deployment_has_a_route() {
     let verdicts: Vec<_> = checks.iter().map(|check| (check["name"].clone(), check["verdict"].clone())).collect();
     let expected = ["ingress", "rollout"].map(|name| (name.into(), "passed".into()));
     assert_eq!(verdicts, expected, "{stderr}");
-    assert!(line(&stderr, "entry").contains("Gateway ingress/web"), "{stderr}");
+    assert!(line(&stderr, "entry point").contains("Gateway ingress/web"), "{stderr}");
     assert_eq!(temporary::namespaces(), Vec::<String>::new());
 }
 

@@ -94,6 +94,19 @@ pub(crate) struct PipelineArguments {
 
 /// Plans and runs a pipeline, and prints the result. `cancel` stops its jobs and removes their resources.
 pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: CancellationToken) -> Outcome {
+    let mut config_map = None;
+    match (run(arguments, cancel, &mut config_map).await, config_map) {
+        (Err(error), Some(unfinished)) => Err(unfinished.fail(error).await),
+        (result, _) => result,
+    }
+}
+
+/// `config_map` is the one that has no result yet.
+async fn run(
+    arguments: &PipelineArguments,
+    cancel: CancellationToken,
+    config_map: &mut Option<ReportConfigMap>,
+) -> Outcome {
     let PipelineArguments { input, reference, .. } = arguments;
     let config = arguments.config.as_deref().map(RunnerConfig::read).transpose();
     let config = config.map_err(|error| CliError::Usage(error.to_string()))?.unwrap_or_default();
@@ -115,7 +128,6 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     let context = config.kubernetes.context.clone();
     let namespace = config.kubernetes.namespace.clone();
     let dirs = PipelineDirs::new(prepared.repository.dir(), config)?;
-    let mut config_map = None;
     let executor = match name {
         ExecutorName::Shell => executors::shell(&dirs),
         ExecutorName::Docker => {
@@ -126,7 +138,7 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
         ExecutorName::Kubernetes => {
             let cluster = arguments.executor.cluster(context.as_deref(), namespace.as_deref()).await?;
             if let Some(name) = &arguments.report_configmap {
-                config_map = Some(ReportConfigMap::begin(&cluster.client, name).await?);
+                *config_map = Some(ReportConfigMap::begin(&cluster.client, name).await?);
             }
             let mut source = None;
             if let Some(name) = cluster.managed.clone() {
@@ -159,13 +171,16 @@ pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: Cancella
     // had requested.
     let swept = pipeline.executor.sweep().await;
     let text = report::pipeline::text(&pipeline.plan, pipeline.id, &outcome);
-    if let Some(config_map) = &config_map {
-        config_map.end(stage(&outcome), &[("report.txt", &text)]).await?;
-    }
-    swept.map_err(|error| CliError::environment(format!("cannot remove all resources of the pipeline: {error}")))?;
+    // Each reader gets the result, whatever happens to the other ones.
+    let stored = match config_map.take() {
+        Some(config_map) => config_map.end(stage(&outcome), &[("report.txt", &text)]).await,
+        None => Ok(()),
+    };
     if mode != Mode::Json {
         write(&text)?;
     }
+    swept.map_err(|error| CliError::environment(format!("cannot remove all resources of the pipeline: {error}")))?;
+    stored?;
     written?;
     Ok(exit_code(&outcome))
 }

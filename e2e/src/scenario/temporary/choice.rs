@@ -20,9 +20,7 @@ pub enum Exposure {
 /// The cluster has several possible values, which the error contains. The user must select one with an option.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AmbiguousCluster {
-    #[error(
-        "the cluster has several classes of Ingresses, and none is the default: {0}; select one with --ingress-class"
-    )]
+    #[error("the cluster has several IngressClasses, and none is the default: {0}; select one with --ingress-class")]
     Classes(String),
     #[error("the nodes have several architectures: {0}; select that of the image with --architecture")]
     Architectures(String),
@@ -33,7 +31,8 @@ pub(super) fn exposure(
     given: Option<Exposure>,
     classes: &[IngressClass],
 ) -> Result<(Option<Exposure>, Choice), AmbiguousCluster> {
-    let choice = |value: Option<String>, reason: &str| Choice { subject: "entry", value, reason: reason.to_owned() };
+    let choice =
+        |value: Option<String>, reason: &str| Choice { subject: "entry point", value, reason: reason.to_owned() };
     let (exposure, reason) = match given {
         Some(class @ Exposure::Class(_)) => (class, "selected with `--ingress-class`"),
         Some(gateway @ Exposure::Gateway { .. }) => (gateway, "selected with `--gateway`"),
@@ -41,7 +40,7 @@ pub(super) fn exposure(
             (Some(class), _) => (Exposure::Class(class.name_any()), "the cluster's default class"),
             (None, [class]) => (Exposure::Class(class.name_any()), "the only class of the cluster"),
             (None, []) => {
-                let reason = "the cluster has no class of Ingresses; select a Gateway with `--gateway`";
+                let reason = "the cluster has no IngressClass; select a Gateway with `--gateway`";
                 return Ok((None, choice(None, reason)));
             }
             (None, several) => {

@@ -42,7 +42,7 @@ pub struct DeployOptions {
 pub enum DemoError {
     #[error(transparent)]
     Ambiguous(#[from] AmbiguousCluster),
-    #[error("cannot list the classes of Ingresses")]
+    #[error("cannot list the IngressClasses")]
     Classes(#[source] ApiError),
     #[error(transparent)]
     Namespace(#[from] NamespaceError),

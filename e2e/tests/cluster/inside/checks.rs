@@ -113,5 +113,8 @@ fn an_account_that_may_not_write_the_report_runs_no_check() {
     let text = error(&output);
     let begin = "e2e: cannot write the report to ConfigMap gitlab/report: configmaps \"report\" is forbidden: ";
     assert!(text.starts_with(begin), "{text}");
-    assert!(text.ends_with("; its account needs permission to create and patch ConfigMaps\n"), "{text}");
+    assert!(
+        text.ends_with("; the account of this program needs permission to create and patch ConfigMaps\n"),
+        "{text}"
+    );
 }

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{IMAGE, Namespace, Run, run_with_docker};
+use serde_json::Value;
+
+use super::{IMAGE, Namespace, Run, run_with_docker, runner};
+use crate::fixture::{Cleanup, owner};
+use crate::repository::Repository;
+use crate::support::{error, run};
 
 #[test]
 fn an_exit_code_and_both_streams() {
@@ -124,4 +129,21 @@ fn busybox_is_enough_for_a_job_and_its_helper() {
     run.has("b", "1");
     run.has("b", "-rwxr-x---");
     run.has("b", "y -> x");
+}
+
+/// Otherwise a reader would wait for its end.
+#[test]
+fn a_pipeline_that_cannot_start_has_a_result_in_its_configmap() {
+    let namespace = Namespace::new();
+    let _cleanup = Cleanup(vec![format!("configmap/{}", namespace.name)]);
+    let (repository, file) = (Repository::new("main", "a: {script: 'true'}\n"), tempfile::NamedTempFile::new());
+    let file = file.expect("a file");
+    let path = file.path().to_str().expect("a path");
+    let arguments = ["--report-configmap", &namespace.name, "--log-dir", path];
+    let output = namespace.command(&repository, &runner(""), &arguments).output().expect("e2e");
+    assert_eq!(output.status.code(), Some(3), "{}", error(&output));
+    let data = run(&mut owner(&["get", "configmap", &namespace.name, "--output=jsonpath={.data}"]));
+    let data: Value = serde_json::from_str(&data).expect("JSON");
+    assert_eq!(data["result"], "failed", "{data}");
+    assert!(data["report.txt"].as_str().is_some_and(|text| text.contains(path)), "{data}");
 }
