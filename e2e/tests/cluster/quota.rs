@@ -11,7 +11,7 @@ fn limit_range() -> Value {
 }
 
 fn quota(pods: u32) -> Value {
-    let hard = json!({"pods": pods.to_string(), "requests.cpu": "1", "requests.memory": "1Gi", "limits.cpu": "6", "limits.memory": "2Gi"});
+    let hard = json!({"pods": pods.to_string(), "requests.cpu": "1", "requests.memory": "1Gi", "limits.cpu": "10", "limits.memory": "2Gi"});
     json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": hard}})
 }
 
@@ -20,7 +20,7 @@ fn quota(pods: u32) -> Value {
 fn a_quota_with_enough_room_and_default_limits_fail_no_check() {
     let namespace = Namespace::new("condition-quota");
     namespace.apply(limit_range());
-    namespace.apply(quota(10));
+    namespace.apply(quota(20));
     namespace.deploy();
     assert_only(&namespace.verdicts(), &[]);
 }
