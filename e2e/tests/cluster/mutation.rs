@@ -12,6 +12,7 @@ use crate::fixture::{Cleanup, DEPLOYER, fed, feed, owner, wait_for_pods};
 use crate::measure::measured;
 use crate::saboteurs::{COMMIT, all, failing};
 use crate::support::run;
+use crate::temporary::alone;
 
 const FILES: [&str; 3] = ["deployment.yaml", "service.yaml", "ingress.yaml"];
 
@@ -93,7 +94,7 @@ fn changed(old: &Value, random: &mut fastrand::Rng) -> Option<Value> {
 
 #[test]
 fn a_random_change_of_a_manifest_is_caught_or_harmless() {
-    let _deployer = DEPLOYER.read();
+    let (_alone, _deployer) = (alone(), DEPLOYER.read());
     let number = |name: &str, default: u64| std::env::var(name).map_or(default, |it| it.parse().expect("a number"));
     let (mut seed, mut left) = (number("MUTATION_SEED", 3), number("MUTATIONS", 1));
     while left > 0 {

@@ -8,6 +8,7 @@ use crate::deployment::deploy_as;
 use crate::fixture::{DEPLOYER, access};
 use crate::saboteurs::{COMMIT, reported};
 use crate::support::{e2e, error};
+use crate::temporary::alone;
 
 /// A part of the output of each check's commands.
 const SHOWN: [(&str, &str); 12] = [
@@ -28,7 +29,7 @@ const SHOWN: [(&str, &str); 12] = [
 /// All commands succeed but one: the API server refuses the privileged pod.
 #[test]
 fn the_commands_of_a_report_show_the_state_of_the_cluster() {
-    let _deployer = DEPLOYER.read();
+    let (_alone, _deployer) = (alone(), DEPLOYER.read());
     let _cleanup = deploy_as("reproduced", &COMMIT);
     let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", "reproduced"];
     let output = e2e(&arguments).args(["--format", "json"]).output().expect("e2e runs");
