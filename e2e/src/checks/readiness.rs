@@ -87,6 +87,10 @@ async fn compare_times(environment: &Environment, name: &str) -> Outcome {
             early(environment, name, &format!("Ready since {known}, but /health returned 500 until {own}")).await?
         );
     }
+    // On a busy node, a pod without a probe may become Ready so late that the service is ready, too.
+    if waits_for_nothing(&pod) {
+        return Err(early(environment, name, "Ready as soon as its containers run").await?);
+    }
     evidence.add(format!("the service was ready at {own}, and the pod Ready at {known}"));
     evidence.add("no endpoint before that".to_owned());
     Ok(evidence)
@@ -120,6 +124,14 @@ fn why_early(pod: &Pod, service: &Service) -> (String, &'static str) {
         None => "the readiness probe does not request /health".to_owned(),
     };
     (cause, fix)
+}
+
+/// Whether a pod is Ready as soon as its containers run.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-readiness-gate>
+fn waits_for_nothing(pod: &Pod) -> bool {
+    let spec = pod.spec.clone().unwrap_or_default();
+    let has_gates = spec.readiness_gates.is_some_and(|gates| !gates.is_empty());
+    !has_gates && spec.containers.iter().all(|container| container.readiness_probe.is_none())
 }
 
 fn publishes_unready(service: &Service) -> bool {
@@ -193,6 +205,14 @@ mod tests {
         let metadata = json!({"name": "demo", "namespace": "gitlab"});
         let service = json!({"metadata": metadata, "spec": {"publishNotReadyAddresses": publishes}});
         assert_eq!(why_early(&pod, &serde_json::from_value(service).unwrap()).0, expected);
+    }
+
+    #[rstest]
+    #[case::probe(json!({"containers": [{"name": "app", "readinessProbe": {"tcpSocket": {"port": 1}}}]}), false)]
+    #[case::gate(json!({"containers": [{"name": "app"}], "readinessGates": [{"conditionType": "example.com/in"}]}), false)]
+    #[case::nothing(json!({"containers": [{"name": "app"}]}), true)]
+    fn a_pod_without_a_probe_and_a_gate_waits_for_nothing(#[case] spec: Value, #[case] expected: bool) {
+        assert_eq!(waits_for_nothing(&serde_json::from_value(json!({"spec": spec})).unwrap()), expected);
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn there_is_no_readiness_probe() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("probeless");
     patch_pods("probeless", &container(json!({"readinessProbe": null})));
-    let failure = caught("probeless", "readiness", &QUICK, "500", &[]);
+    let failure = caught("probeless", "readiness", &QUICK, "", &[]);
     assert_eq!(failure["cause"], "the pods have no readiness probe");
 }
 
