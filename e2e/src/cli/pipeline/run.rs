@@ -95,7 +95,7 @@ pub(crate) struct PipelineArguments {
 /// Plans and runs a pipeline, and prints the result. `cancel` stops its jobs and removes their resources.
 pub(crate) async fn run_pipeline(arguments: &PipelineArguments, cancel: CancellationToken) -> Outcome {
     let mut config_map = None;
-    match (run(arguments, cancel, &mut config_map).await, config_map) {
+    match (Box::pin(run(arguments, cancel, &mut config_map)).await, config_map) {
         (Err(error), Some(unfinished)) => Err(unfinished.fail(error).await),
         (result, _) => result,
     }
