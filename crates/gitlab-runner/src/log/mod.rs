@@ -37,6 +37,8 @@ pub struct JobLog {
 
 struct Inner {
     file: BufWriter<File>,
+    /// When the output that is being written has arrived.
+    time: String,
     out: StreamState,
     err: StreamState,
     last_lines: VecDeque<String>,
@@ -76,6 +78,7 @@ impl JobLog {
         let file = BufWriter::new(file);
         let inner = Inner {
             file,
+            time: String::new(),
             out: StreamState::new(masker.clone()),
             err: StreamState::new(masker.clone()),
             last_lines: VecDeque::new(),
@@ -197,7 +200,11 @@ impl JobLog {
     /// Changes the log, and reports the new lines after the lock is released.
     fn with(&self, work: impl FnOnce(&mut Inner, &mut Vec<String>)) {
         let mut lines = Vec::new();
-        work(&mut self.lock(), &mut lines);
+        {
+            let mut inner = self.lock();
+            inner.time = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+            work(&mut inner, &mut lines);
+        }
         for line in lines {
             (self.notify)(Event::Line { job: Arc::clone(&self.job), line });
         }
@@ -280,8 +287,7 @@ impl Inner {
         self.state(stream).is_line_open = !piece.ends_with(b"\n");
         // A continued line gets its own prefix, because the other stream may have written in between.
         let mark = if is_line_open { '+' } else { ' ' };
-        let time = humantime::format_rfc3339_micros(SystemTime::now());
-        write!(self.file, "{time} 00{kind}{mark}")?;
+        write!(self.file, "{} 00{kind}{mark}", self.time)?;
         self.file.write_all(piece)?;
         if !piece.ends_with(b"\n") {
             self.file.write_all(b"\n")?;
