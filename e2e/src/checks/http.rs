@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::header::HOST;
+use tokio::time::{Instant, sleep};
 
 use container_engine::error_chain::error_chain;
 
 /// Time limit for a response.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pause between two requests for a host that is not served yet.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A client that sends the host as a header, so that no name has to be resolved.
 #[derive(Clone, Debug)]
@@ -34,5 +38,24 @@ impl Http {
         let response = request.send().await.map_err(|error| error_chain(&error))?;
         let status = response.status().as_u16();
         Ok((status, response.text().await.map_err(|error| error_chain(&error))?))
+    }
+
+    /// Waits until `/` of a host returns 200.
+    ///
+    /// # Errors
+    /// The first line of the last response, or the reason why there was none, if that takes longer than `timeout`.
+    pub async fn wait_until_served(&self, host: &str, timeout: Duration) -> Result<(), String> {
+        let started = Instant::now();
+        loop {
+            let last = match self.get(host, "/").await {
+                Ok((200, _)) => return Ok(()),
+                Ok((status, body)) => format!("{status}: {}", body.trim()),
+                Err(reason) => reason,
+            };
+            if started.elapsed() > timeout {
+                return Err(last.lines().next().unwrap_or_default().to_owned());
+            }
+            sleep(POLL_INTERVAL).await;
+        }
     }
 }

@@ -29,7 +29,6 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     // Always given, because `CHECKS` lists it as a need.
     let Some(address) = environment.ingress else { return Ok(Evidence::default()) };
     let http = Http::new(address).map_err(|error| expected("an HTTP client").actual(error))?;
-    let mut evidence = Evidence::default();
     let route = Route::find(&environment).await?;
     let hosts = route.hosts();
     if !hosts.contains(&environment.host) {
@@ -39,60 +38,62 @@ pub(super) async fn run(environment: Environment) -> Outcome {
         );
         return Err(route.with_diagnostics(failure, &environment).await);
     }
-    let mut pods = Pods::default();
     // Without pods, no waiting helps.
     environment.some_pods().await?;
-    let own = match answering(&environment, &http, &mut pods).await? {
-        Ok(own) => own,
-        Err(failure) => return Err(route.with_diagnostics(failure, &environment).await),
-    };
-    evidence.add(format!("{}: responses from {}", environment.host, own.into_iter().collect::<Vec<_>>().join(" and ")));
-    match verify_unknown_host(&environment, &http).await {
-        Ok(line) => evidence.add(line),
-        Err(failure) => return Err(route.with_diagnostics(failure.after_success(), &environment).await),
+    let started = Instant::now();
+    // The controller needs a moment to process a new Ingress.
+    if let Err(last) = http.wait_until_served(&environment.host, environment.timeout).await {
+        let failure = expected(format!("{} returns 200", environment.host)).actual(last).hint(
+            "one of: no Ingress controller serves the Ingress' class; its Service has no endpoints; the controller has another address",
+            "list the classes with `kubectl get ingressclass`; pass the controller's address with `--ingress`",
+        );
+        return Err(route.with_diagnostics(failure, &environment).await);
     }
-    for (reference, host) in &environment.others {
-        match verify_other_host(&environment, &http, &mut pods, reference, host).await? {
-            Ok(line) => evidence.add(line),
-            Err(failure) => return Err(route.with_diagnostics(failure.after_success(), &environment).await),
-        }
+    match verify_hosts(&environment, &http, started).await? {
+        Ok(evidence) => Ok(evidence),
+        Err(failure) => Err(route.with_diagnostics(failure.after_success(), &environment).await),
     }
-    Ok(evidence)
 }
 
-/// The pods that respond to the environment's host, which must be its own. The outer error is an error of the API server, the inner
-/// one a wrong response.
+/// Verifies which pods respond to the environment's host, to an unknown host, and to the hosts of other environments. The outer error is an
+/// error of the API server, the inner one a wrong response.
+async fn verify_hosts(environment: &Environment, http: &Http, started: Instant) -> Result<Outcome, Failure> {
+    let (mut pods, mut evidence) = (Pods::default(), Evidence::default());
+    let own = match answering(environment, http, &mut pods, started).await? {
+        Ok(own) => own,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    evidence.add(format!("{}: responses from {}", environment.host, own.into_iter().collect::<Vec<_>>().join(" and ")));
+    match verify_unknown_host(environment, http).await {
+        Ok(line) => evidence.add(line),
+        Err(failure) => return Ok(Err(failure)),
+    }
+    for (reference, host) in &environment.others {
+        match verify_other_host(environment, http, &mut pods, reference, host).await? {
+            Ok(line) => evidence.add(line),
+            Err(failure) => return Ok(Err(failure)),
+        }
+    }
+    Ok(Ok(evidence))
+}
+
+/// The pods that respond to the environment's host, which must be its own. `started` is when the check has begun to wait. The outer error
+/// is an error of the API server, the inner one a wrong response.
 async fn answering(
     environment: &Environment,
     http: &Http,
     pods: &mut Pods,
+    started: Instant,
 ) -> Result<Result<BTreeSet<String>, Failure>, Failure> {
     let Environment { host, reference, .. } = environment;
-    let started = Instant::now();
-    // The controller needs a moment to process a new Ingress.
-    loop {
-        let last = match http.get(host, "/").await {
-            Ok((200, _)) => break,
-            Ok((status, body)) => format!("{status}: {}", body.trim()),
-            Err(reason) => reason,
-        };
-        if started.elapsed() > environment.timeout {
-            let last = last.lines().next().unwrap_or_default();
-            return Ok(Err(expected(format!("{host} returns 200")).actual(last).hint(
-            "one of: no Ingress controller serves the Ingress' class; its Service has no endpoints; the controller has another address",
-            "list the classes with `kubectl get ingressclass`; pass the controller's address with `--ingress`",
-            )));
-        }
-        sleep(POLL_INTERVAL).await;
-    }
     let deployed: BTreeSet<String> = environment.some_pods().await?.iter().map(ResourceExt::name_any).collect();
     loop {
         let seen = match responding(environment, http, pods).await? {
             Ok(seen) => seen,
-            Err(failure) => return Ok(Err(failure.after_success())),
+            Err(failure) => return Ok(Err(failure)),
         };
         if let Some(stranger) = pods.stranger(&seen, reference) {
-            return Ok(Err(mixed(host, reference, &stranger).after_success()));
+            return Ok(Err(mixed(host, reference, &stranger)));
         }
         // Pods that other checks have created respond, too, and may be ready before the deployed ones.
         let own: BTreeSet<String> = seen.intersection(&deployed).cloned().collect();
@@ -103,8 +104,7 @@ async fn answering(
             let seen = seen.into_iter().collect::<Vec<_>>().join(", ");
             let failure =
                 expected(format!("responses from the deployed pods for {host}")).actual(format!("only from {seen}"));
-            let failure = failure.hint("the deployed pods are not ready", "see the check `deployment`");
-            return Ok(Err(failure.after_success()));
+            return Ok(Err(failure.hint("the deployed pods are not ready", "see the check `deployment`")));
         }
         sleep(POLL_INTERVAL).await;
     }

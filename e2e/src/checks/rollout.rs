@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,7 +10,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::watcher;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::check::{Evidence, Outcome};
 use super::environment::{Environment, object_ref};
@@ -24,9 +23,6 @@ use crate::record::Failure;
 
 /// The expected result of an update.
 const NEW_PODS: &str = "new pods become ready";
-
-/// Pause between two requests before the update.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(environment: Environment) -> Outcome {
     // Always given, because `CHECKS` lists it as a need.
@@ -113,20 +109,10 @@ async fn replace(environment: &Environment, deployment: &Deployment) -> Outcome 
 
 /// Waits until the host responds. Otherwise, requests that fail for another reason would be blamed on the update.
 async fn responds(environment: &Environment, http: &Http) -> Result<(), Failure> {
-    let started = Instant::now();
-    loop {
-        let last = match http.get(&environment.host, "/").await {
-            Ok((200, _)) => return Ok(()),
-            Ok((status, body)) => format!("{status}: {}", body.trim().lines().next().unwrap_or_default()),
-            Err(reason) => reason,
-        };
-        if started.elapsed() > environment.timeout {
-            let failure = expected(format!("{} returns 200 before the update", environment.host)).actual(last);
-            let failure = failure.hint("requests to the host do not reach the service", "see the check `ingress`");
-            return Err(Route::find(environment).await?.with_diagnostics(failure, environment).await);
-        }
-        sleep(POLL_INTERVAL).await;
-    }
+    let Err(last) = http.wait_until_served(&environment.host, environment.timeout).await else { return Ok(()) };
+    let failure = expected(format!("{} returns 200 before the update", environment.host)).actual(last);
+    let failure = failure.hint("requests to the host do not reach the service", "see the check `ingress`");
+    Err(Route::find(environment).await?.with_diagnostics(failure, environment).await)
 }
 
 async fn rolled_out(environment: &Environment, deployment: &Deployment, what: &str) -> Result<(), Failure> {
