@@ -130,10 +130,10 @@ pub(super) async fn show(pod: PodRef, service: Service, changes: watch::Receiver
         // The stream begins with the first line each time.
         if let Ok(stream) = call(pod.api.log_stream(&pod.name, &parameters)).await {
             let mut stream = std::pin::pin!(stream);
-            let mut simultaneous = 0;
+            shown.stream_begins();
             while let Ok(Some(line)) = next_line(&mut stream).await {
                 let time = sortable(line.split(' ').next().unwrap_or_default());
-                if shown.adds(time, &mut simultaneous) && !log.say_output(&format!("{title} {line}")) {
+                if shown.adds(time) && !log.say_output(&format!("{title} {line}")) {
                     return;
                 }
             }
@@ -152,25 +152,26 @@ struct Shown {
     last: String,
     /// The number of lines of that time.
     count: usize,
+    /// How many of them the current stream has had.
+    repeated: usize,
 }
 
 impl Shown {
-    /// Whether a line of this time was not shown yet. Adds it then. `simultaneous` is the number of lines of the last time that the stream
-    /// has had before.
-    fn adds(&mut self, time: String, simultaneous: &mut usize) -> bool {
+    /// A stream begins, with the first line of the service.
+    fn stream_begins(&mut self) {
+        self.repeated = 0;
+    }
+
+    /// Adds a line of this time. `false` if it was shown before.
+    fn adds(&mut self, time: String) -> bool {
         match time.cmp(&self.last) {
-            Ordering::Less => false,
-            Ordering::Equal => {
-                *simultaneous += 1;
-                let is_new = *simultaneous > self.count;
-                self.count = self.count.max(*simultaneous);
-                is_new
-            }
-            Ordering::Greater => {
-                (*self, *simultaneous) = (Self { last: time, count: 1 }, 1);
-                true
-            }
+            Ordering::Less => return false,
+            Ordering::Equal => self.repeated += 1,
+            Ordering::Greater => *self = Self { last: time, count: 0, repeated: 1 },
         }
+        let is_new = self.repeated > self.count;
+        self.count = self.count.max(self.repeated);
+        is_new
     }
 }
 
@@ -220,8 +221,8 @@ mod tests {
     fn a_stream_that_starts_again_adds_only_new_lines() {
         let mut shown = Shown::default();
         let mut lines = |stream: &[&str]| {
-            let mut simultaneous = 0;
-            stream.iter().filter(|time| shown.adds((**time).to_owned(), &mut simultaneous)).count()
+            shown.stream_begins();
+            stream.iter().filter(|time| shown.adds((**time).to_owned())).count()
         };
         assert_eq!(lines(&["1", "2", "2"]), 3);
         assert_eq!(lines(&["1", "2", "2"]), 0);
