@@ -48,7 +48,7 @@ pub enum EngineError {
 /// Whether this process can reach containers by their IP addresses. This is assumed when this machine runs Linux and the engine
 /// listens on a Unix socket. A virtual machine between the two cannot be detected.
 pub fn is_local() -> bool {
-    cfg!(target_os = "linux") && address().starts_with("unix://")
+    cfg!(target_os = "linux") && address(std::env::var("DOCKER_HOST").ok()).starts_with("unix://")
 }
 
 /// The engine's own message in an error, without the text that the client library adds.
@@ -62,11 +62,9 @@ pub fn error_message(error: &bollard::errors::Error) -> String {
 }
 
 /// The address of the engine. Docker's own client takes an empty `DOCKER_HOST` for none, too.
-fn address() -> String {
-    std::env::var("DOCKER_HOST")
-        .ok()
-        .filter(|address| !address.is_empty())
-        .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
+fn address(docker_host: Option<String>) -> String {
+    let chosen = docker_host.filter(|address| !address.is_empty());
+    chosen.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
 }
 
 /// Connects to the engine that `DOCKER_HOST` names, or else to `/var/run/docker.sock`, and pings it.
@@ -74,12 +72,25 @@ fn address() -> String {
 /// # Errors
 /// No engine answers at that address within [`TIMEOUT`]. Start an engine or correct `DOCKER_HOST`.
 pub async fn connect() -> Result<Docker, EngineError> {
-    let address = address();
+    let address = address(std::env::var("DOCKER_HOST").ok());
     let no_answer = |source| EngineError::NoAnswer { address: address.clone(), source };
     let docker = Docker::connect_with_host(&address).map_err(no_answer)?;
     match tokio::time::timeout(TIMEOUT, docker.ping()).await {
         Err(_) => Err(EngineError::TimedOut { address }),
         Ok(Err(error)) => Err(no_answer(error)),
         Ok(Ok(_)) => Ok(docker),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::another_engine(Some("tcp://192.0.2.1:2375"), "tcp://192.0.2.1:2375")]
+    #[case::empty(Some(""), "unix:///var/run/docker.sock")]
+    #[case::not_set(None, "unix:///var/run/docker.sock")]
+    fn the_address_of_the_engine(#[case] docker_host: Option<&str>, #[case] expected: &str) {
+        assert_eq!(super::address(docker_host.map(str::to_owned)), expected);
     }
 }
