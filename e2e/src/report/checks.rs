@@ -76,7 +76,7 @@ pub fn describe_failure(check: &Record, failure: &Failure) -> String {
 }
 
 fn with_details(check: &Record, failure: &Failure, max: usize) -> String {
-    let Failure { expected, seen, object, details, cause, is_seen, fix, .. } = failure;
+    let Failure { expected, seen, object, details, cause, is_seen, fix, is_after_success: _ } = failure;
     let cause_name = if *is_seen { "cause" } else { "likely cause" };
     let mut text = format!("{} of {} failed: {}\n", check.name, check.environment, check.proves);
     let facts = [("expected", expected), ("actual", seen), ("at", object), (cause_name, cause), ("remedy", fix)];

@@ -15,23 +15,26 @@ fn quota(pods: u32) -> Value {
     json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": hard}})
 }
 
+/// A namespace with this quota, and the service in it.
+fn with_quota(name: &'static str, pods: u32) -> Namespace {
+    let namespace = Namespace::new(name);
+    namespace.apply(limit_range());
+    namespace.apply(quota(pods));
+    namespace.deploy();
+    namespace
+}
+
 /// A quota demands limits of every pod, also of those that checks create; the `LimitRange` gives them.
 #[test]
 fn a_quota_with_enough_room_and_default_limits_fail_no_check() {
-    let namespace = Namespace::new("condition-quota");
-    namespace.apply(limit_range());
-    namespace.apply(quota(20));
-    namespace.deploy();
+    let namespace = with_quota("condition-quota", 20);
     assert_only(&namespace.verdicts(), &[]);
 }
 
 /// Room for the pods of the service, and for none of a rollout or a check.
 #[test]
 fn a_quota_without_room_for_another_pod_is_named() {
-    let namespace = Namespace::new("condition-full");
-    namespace.apply(limit_range());
-    namespace.apply(quota(2));
-    namespace.deploy();
+    let namespace = with_quota("condition-full", 2);
     let full = "ResourceQuota team, requested: pods=1, used: pods=2, limited: pods=2";
     assert_only(
         &namespace.verdicts(),

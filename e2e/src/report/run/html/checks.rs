@@ -94,7 +94,7 @@ fn row(check: &Check, kind: Kind) -> Markup {
 }
 
 fn failure_markup(failure: &Failure) -> Markup {
-    let Failure { expected, seen, object, details, cause, is_seen, fix, .. } = failure;
+    let Failure { expected, seen, object, details, cause, is_seen, fix, is_after_success: _ } = failure;
     let cause_name = if *is_seen { "Cause" } else { "Likely cause" };
     let facts = [("Expected", expected), ("Actual", seen), ("At", object), (cause_name, cause), ("Remedy", fix)];
     html! {
