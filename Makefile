@@ -194,7 +194,7 @@ reproducible: ## Build twice, in two directories, and compare the binaries
 	.ci/reproducible
 
 .PHONY: msrv
-msrv: ## Compile the service and its tests with Debian 13's compiler
+msrv: ## Build and test the service with Debian 13's compiler
 	.ci/msrv
 
 .PHONY: bench-app
