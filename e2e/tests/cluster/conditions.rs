@@ -60,7 +60,7 @@ impl Namespace {
     /// The checks that do not pass, each with its verdict, the cause and the actual state.
     pub(crate) fn verdicts(&self) -> BTreeMap<String, String> {
         let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--namespace", self.name, "--format", "json"];
-        let output = e2e(&arguments).args(["--timeout", "30s"]).output().expect("e2e runs");
+        let output = e2e(&arguments).output().expect("e2e runs");
         let checks = reported(&String::from_utf8_lossy(&output.stdout));
         let checks = checks.unwrap_or_else(|cause| panic!("{cause}: {}", error(&output)));
         assert_eq!(checks.len(), 13, "{checks:#?}");

@@ -21,8 +21,7 @@ const READING: [&str; 5] = ["deployment", "ingress", "scraping", "service", "ver
 /// The verdicts of the checks by their names, and what the command printed before.
 pub(crate) fn check(slug: &str, extra_arguments: &[&str]) -> (BTreeMap<String, String>, String) {
     let mut command = e2e(&["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug]);
-    let output =
-        command.args(["--format", "json", "--timeout", "30s"]).args(extra_arguments).output().expect("e2e runs");
+    let output = command.args(["--format", "json"]).args(extra_arguments).output().expect("e2e runs");
     let stderr = error(&output);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let checks = reported(&stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));

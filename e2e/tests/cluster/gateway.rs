@@ -180,8 +180,7 @@ fn a_temporary_deployment_has_a_route() {
 fn both_controllers_are_found(slug: &str) {
     let _cleanup = deploy_as("classed", &COMMIT);
     let arguments = ["check", "--kubeconfig", access("kubeconfig"), "--namespace", "gitlab", "--ref", slug, "--ref"];
-    let output =
-        e2e(&arguments).args(["classed", "--timeout", "30s", "ingress", "service"]).output().expect("e2e runs");
+    let output = e2e(&arguments).args(["classed", "ingress", "service"]).output().expect("e2e runs");
     let stderr = error(&output);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     let controllers: Vec<_> =
