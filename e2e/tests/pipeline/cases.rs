@@ -153,7 +153,7 @@ fn compare(run: &Run, job: &str, expected: &Expected, executor: &str) -> Vec<Str
     if found != wanted {
         wrong.push(format!("{found} instead of {wanted}: {}", ended["why"]));
     }
-    let lines: Vec<_> = run.all_lines(job).iter().map(|line| without_colors(line)).collect();
+    let lines: Vec<_> = run.all_lines(job).iter().map(|line| without_colors(line).into_owned()).collect();
     let log = format!("\n{}\n", lines.join("\n"));
     for text in expected.has.iter().map(|text| with_exit_codes(text, executor)) {
         if !log.contains(&text) {

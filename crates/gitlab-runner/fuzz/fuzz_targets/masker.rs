@@ -61,8 +61,12 @@ fn view(masker: &Masker, secret: &[u8], chunks: &[&[u8]]) {
         log.write(if number % 5 == 4 { Stream::Err } else { Stream::Out }, chunk);
     }
     log.flush();
-    for line in
-        lines.lock().expect("no thread panicked").iter().map(|line| without_colors(line)).chain(log.last_lines())
+    for line in lines
+        .lock()
+        .expect("no thread panicked")
+        .iter()
+        .map(|line| without_colors(line).into_owned())
+        .chain(log.last_lines())
     {
         assert!(!shows(line.as_bytes(), secret), "the view has the secret: {line:?}");
     }

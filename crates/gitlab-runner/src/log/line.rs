@@ -1,5 +1,7 @@
 //! A line of a log: its section markers, its visible text, and the coverage in it.
 
+use std::borrow::Cow;
+
 /// A piece of a line of a log. <https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'line> {
@@ -56,7 +58,11 @@ pub fn pieces(line: &str) -> Vec<Piece<'_>> {
 
 /// Removes the section markers from a line. Returns `None` if the line contains nothing else. If the line contains carriage returns, only
 /// the last text between them is kept, because a terminal overwrites the earlier ones. `lib/gitlab/regex.rb` (`build_trace_section_regex`)
-pub(super) fn without_section_markers(line: &str) -> Option<String> {
+pub(super) fn without_section_markers(line: &str) -> Option<Cow<'_, str>> {
+    // A marker contains control characters.
+    if is_plain(line) {
+        return Some(Cow::Borrowed(line));
+    }
     let pieces = pieces(line);
     let texts = pieces.iter().filter_map(|piece| if let Piece::Text(text) = piece { Some(*text) } else { None });
     let mut kept: String = texts.collect();
@@ -66,7 +72,7 @@ pub(super) fn without_section_markers(line: &str) -> Option<String> {
         kept = kept.replace("\x1b[0K", "");
     }
     let last = kept.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default();
-    (!has_marker || !last.is_empty()).then(|| last.to_owned())
+    (!has_marker || !last.is_empty()).then(|| Cow::Owned(last.to_owned()))
 }
 
 /// A section marker, and what follows it. `text` starts after the word `section_`. The rest of the marker is `start:TIME:NAME` or
@@ -92,7 +98,10 @@ fn marker(text: &str) -> Option<(Piece<'_>, &str)> {
 /// ```
 /// assert_eq!(gitlab_runner::log::without_colors("\x1b[32;1mpassed\x1b[0m"), "passed");
 /// ```
-pub fn without_colors(text: &str) -> String {
+pub fn without_colors(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\x1b') {
@@ -110,7 +119,12 @@ pub fn without_colors(text: &str) -> String {
     }
     plain.push_str(rest);
     plain.retain(|character| character == '\t' || !character.is_control());
-    plain
+    Cow::Owned(plain)
+}
+
+/// Whether a text has only printable ASCII characters and tabs, as most lines of most logs.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
 }
 
 /// The first number in a text, as `/\d+(\.\d+)?/` finds it.

@@ -1,7 +1,7 @@
 //! The log of a job: its masked output with timestamps, in a file as GitLab stores it, and line by line as events.
 //!
-//! Every line of the file starts with the time, the number of the stream, `O` or `E`, and a space; or `+` if it continues the
-//! previous line of that stream. <https://docs.gitlab.com/administration/cicd/job_logs/>, GitLab Runner's `FF_TIMESTAMPS`
+//! Every line of the file starts with the time, a space, `00`, the stream (`O` or `E`), and a space. A `+` replaces the last space if the
+//! line continues the previous line of that stream. <https://docs.gitlab.com/administration/cicd/job_logs/>, GitLab Runner's `FF_TIMESTAMPS`
 
 mod line;
 mod stored;
@@ -12,6 +12,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use memchr::memchr;
 
 pub use self::line::{Piece, pieces, without_colors};
 use self::line::{number, without_section_markers};
@@ -37,7 +39,7 @@ pub struct JobLog {
 
 struct Inner {
     file: BufWriter<File>,
-    /// When the output that is being written has arrived.
+    /// When the output that is being written arrived.
     time: String,
     out: StreamState,
     err: StreamState,
@@ -130,7 +132,7 @@ impl JobLog {
     /// Writes a message of the runner.
     pub fn say(&self, text: &str) {
         self.with(|inner, lines| {
-            // Independent of the output: the last chunk of the output may have ended within a secret.
+            // Masked on its own: the last chunk of the output may have ended within a secret, which this text does not continue.
             let masked = inner.out.masker.masked(&format!("{text}\n"));
             inner.take(Stream::Out, masked.as_bytes(), lines);
             // A user may be following the file, and wonder what the job waits for.
@@ -141,7 +143,7 @@ impl JobLog {
     /// Writes a line of a service, which counts as output of the job. Returns whether the log takes more output.
     pub fn say_output(&self, text: &str) -> bool {
         self.with(|inner, lines| {
-            // Independent of the output, like a message of the runner.
+            // Masked on its own, like a message of the runner.
             let masked = inner.out.masker.masked(&format!("{text}\n"));
             inner.take(Stream::Out, masked.as_bytes(), lines);
         });
@@ -222,11 +224,14 @@ impl Inner {
     /// Appends masked bytes up to the limit, and nothing after it: `helpers/trace/buffer.go`. The limit applies after masking, because half
     /// of a secret would not be masked. It counts what the file gets: a short line is much longer there.
     fn take(&mut self, stream: Stream, masked: &[u8], lines: &mut Vec<String>) {
-        for piece in masked.split_inclusive(|byte| *byte == b'\n') {
+        let mut rest = masked;
+        while !rest.is_empty() {
+            let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            let (piece, after) = rest.split_at_checked(end).unwrap_or_default();
+            rest = after;
             let Some(left) = self.left else { return };
-            let rest = left.checked_sub(PREFIX_LENGTH + piece.len());
-            self.left = rest;
-            if rest.is_some() {
+            self.left = left.checked_sub(PREFIX_LENGTH + piece.len());
+            if self.left.is_some() {
                 self.append(stream, piece, lines);
             } else {
                 self.append(stream, piece.get(..left.saturating_sub(PREFIX_LENGTH)).unwrap_or_default(), lines);
@@ -256,6 +261,10 @@ impl Inner {
             self.lose(&error);
         }
         let state = self.state(stream);
+        if state.line.is_empty() && piece.len() <= MAX_LINE_LENGTH && piece.ends_with(b"\n") {
+            self.end_line(stream, piece, lines);
+            return;
+        }
         state.line.extend_from_slice(piece);
         if state.line.len() > MAX_LINE_LENGTH {
             state.line.truncate(MAX_LINE_LENGTH);
@@ -264,8 +273,7 @@ impl Inner {
             }
         }
         if state.line.ends_with(b"\n") {
-            let line = String::from_utf8_lossy(&state.line).trim_end_matches(['\n', '\r']).to_owned();
-            state.line.clear();
+            let line = std::mem::take(&mut state.line);
             self.end_line(stream, &line, lines);
         }
     }
@@ -282,12 +290,15 @@ impl Inner {
     }
 
     fn keep(&mut self, stream: Stream, piece: &[u8]) -> io::Result<()> {
-        let kind = if stream == Stream::Out { 'O' } else { 'E' };
-        let is_line_open = self.state(stream).is_line_open;
-        self.state(stream).is_line_open = !piece.ends_with(b"\n");
+        let is_line_open = std::mem::replace(&mut self.state(stream).is_line_open, !piece.ends_with(b"\n"));
+        self.file.write_all(self.time.as_bytes())?;
         // A continued line gets its own prefix, because the other stream may have written in between.
-        let mark = if is_line_open { '+' } else { ' ' };
-        write!(self.file, "{} 00{kind}{mark}", self.time)?;
+        self.file.write_all(match (stream, is_line_open) {
+            (Stream::Out, false) => b" 00O ",
+            (Stream::Out, true) => b" 00O+",
+            (Stream::Err, false) => b" 00E ",
+            (Stream::Err, true) => b" 00E+",
+        })?;
         self.file.write_all(piece)?;
         if !piece.ends_with(b"\n") {
             self.file.write_all(b"\n")?;
@@ -295,17 +306,18 @@ impl Inner {
         Ok(())
     }
 
-    fn end_line(&mut self, stream: Stream, whole: &str, lines: &mut Vec<String>) {
-        let Some(mut line) = without_section_markers(whole) else { return };
-        let mut plain = without_colors(&line);
+    /// Takes a complete line, with its line break.
+    fn end_line(&mut self, stream: Stream, line: &[u8], lines: &mut Vec<String>) {
+        let text = String::from_utf8_lossy(line);
+        let whole = text.trim_end_matches(['\n', '\r']);
+        let Some(shown) = without_section_markers(whole) else { return };
+        let plain = without_colors(&shown);
         // A secret may have been in pieces, with control sequences between them.
-        if plain.len() != whole.len() {
-            let masked = self.state(stream).masker.masked(&plain);
-            if masked != plain {
-                line.clone_from(&masked);
-                plain = masked;
-            }
-        }
+        let masked = (plain.len() != whole.len()).then(|| self.state(stream).masker.masked(&plain));
+        let (plain, line) = match masked.filter(|masked| *masked != plain) {
+            Some(masked) => (masked.clone(), masked),
+            None => (plain.into_owned(), shown.into_owned()),
+        };
         if let Some(coverage) = &self.coverage
             && let Some(found) = coverage.last_group(&plain)
         {

@@ -1,6 +1,8 @@
 //! Masks GitLab's own tokens, even if they are not declared as secrets.
 //! GitLab Runner's `common/buildlogger/internal/tokensanitizer`, with the feature flag `FF_MASK_ALL_DEFAULT_TOKENS`
 
+use memchr::memchr2;
+
 use super::secrets::MASK;
 
 /// The prefixes of tokens. A prefix itself is not secret and stays visible. Each ends with a byte of [`ENDS`].
@@ -62,7 +64,7 @@ impl Tokens {
                 }
                 self.restart();
             }
-            let end = rest.iter().position(|byte| ENDS.contains(byte)).map_or(rest.len(), |at| at + 1);
+            let end = memchr2(ENDS[0], ENDS[1], rest).map_or(rest.len(), |at| at + 1);
             let (plain, after) = rest.split_at_checked(end).unwrap_or_default();
             output.extend_from_slice(plain);
             self.tail.extend_from_slice(plain.get(plain.len().saturating_sub(MAX_LENGTH)..).unwrap_or_default());

@@ -1,6 +1,8 @@
 //! Masks the values of parameters of URLs that grant access.
 //! GitLab Runner's `common/buildlogger/internal/urlsanitizer`
 
+use memchr::memchr2;
+
 use super::secrets::MASK;
 
 /// The parameters, in lower case. GitLab and Amazon S3 accept any case.
@@ -45,7 +47,7 @@ impl Urls {
                     continue;
                 }
                 State::Outside => {
-                    let plain = rest.iter().position(|byte| is_separator(*byte)).unwrap_or(rest.len());
+                    let plain = memchr2(b'?', b'&', rest).unwrap_or(rest.len());
                     if plain > 0 {
                         let (plain, after) = rest.split_at_checked(plain).unwrap_or_default();
                         output.extend_from_slice(plain);

@@ -11,7 +11,7 @@ impl LiveEvent for Event {
     fn change(&self) -> Change<'_> {
         match self {
             Self::JobStarted { job, .. } | Self::Step { job, .. } => Change::Starts((&**job).into()),
-            Self::Line { job, line } => Change::Prints((&**job).into(), without_colors(line).into()),
+            Self::Line { job, line } => Change::Prints((&**job).into(), without_colors(line)),
             Self::JobEnded(report) => Change::Ends((&*report.job).into()),
             _ => Change::Nothing,
         }

@@ -40,8 +40,7 @@ impl<T> Queue<T> {
 
     /// Adds an item, even if the queue is full.
     pub(super) fn push(&self, item: T) {
-        self.lock().entries.push_back(Entry::Item(item, 0));
-        self.changed.notify_one();
+        self.add(&mut self.lock(), Entry::Item(item, 0));
     }
 
     /// Adds an item with texts of `size` bytes. If the queue is full, the item is dropped and counted.
@@ -49,14 +48,20 @@ impl<T> Queue<T> {
         let mut state = self.lock();
         if state.size.saturating_add(size) <= MAX_SIZE {
             state.size += size;
-            state.entries.push_back(Entry::Item(item, size));
+            self.add(&mut state, Entry::Item(item, size));
         } else if let Some(Entry::Dropped(count)) = state.entries.back_mut() {
             *count += 1;
         } else {
-            state.entries.push_back(Entry::Dropped(1));
+            self.add(&mut state, Entry::Dropped(1));
         }
-        drop(state);
-        self.changed.notify_one();
+    }
+
+    /// Adds an entry. The reader waits only while the queue is empty, so only an entry in an empty queue needs to wake it.
+    fn add(&self, state: &mut State<T>, entry: Entry<T>) {
+        if state.entries.is_empty() {
+            self.changed.notify_one();
+        }
+        state.entries.push_back(entry);
     }
 
     /// Waits for the next entry. `None` after the queue was closed and everything was taken.

@@ -62,10 +62,9 @@ impl Screen {
                     *failed = writeln!(io::stdout(), "{line}").err();
                 }
             }
-            // If standard error is closed, the line is lost and the work continues.
             Self::Log { running, name_width } => {
                 for line in log(change, running, *name_width, *at).iter().chain(line) {
-                    let _ = writeln!(io::stderr(), "{} {}", seconds(*at), printable(line));
+                    print(*at, line);
                 }
             }
             Self::Terminal { bars, running, prints_lines } => {
@@ -82,7 +81,7 @@ impl Screen {
         let line = match self {
             Self::Json { .. } => format!(r#"{{"event":"lines_dropped","count":{count}}}"#),
             Self::Log { .. } | Self::Terminal { .. } => {
-                format!("lines that are only in the logs of the jobs, because this output was not read: {count}")
+                format!("this output was not read, so lines are missing that the logs of the jobs have: {count}")
             }
         };
         self.show(&Shown { at, change: Change::Nothing, line: Some(line) });
@@ -93,7 +92,7 @@ impl Screen {
         let Self::Log { running, .. } = self else { return };
         let long = still_running(running, at);
         if !long.is_empty() {
-            let _ = writeln!(io::stderr(), "{} still running: {}", seconds(at), printable(&long.join(", ")));
+            print(at, &format!("still running: {}", long.join(", ")));
         }
     }
 
@@ -138,6 +137,13 @@ fn still_running(running: &mut BTreeMap<String, Running>, at: Duration) -> Vec<S
     .collect()
 }
 
+/// Writes a line to standard error. If it is closed, the line is lost and the work continues.
+fn print(at: Duration, line: &str) {
+    // Standard error has no buffer, so `writeln!` would write each argument separately.
+    let line = format!("{} {}\n", seconds(at), printable(line));
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
 fn seconds(at: Duration) -> String {
     format!("{:>5.1} s", at.as_secs_f64())
 }
@@ -158,7 +164,11 @@ fn log(
             }
         }
         Change::Prints(name, line) => {
-            running.insert(name.to_string(), Running { has_printed: true, ..Running::new(at, INTERVAL) });
+            let printed = Running { has_printed: true, ..Running::new(at, INTERVAL) };
+            match running.get_mut(&**name) {
+                Some(running) => *running = printed,
+                None => drop(running.insert(name.to_string(), printed)),
+            }
             return Some(format!("{name:name_width$} | {line}"));
         }
         Change::Ends(name) => drop(running.remove(&**name)),
