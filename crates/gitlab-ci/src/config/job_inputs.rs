@@ -22,7 +22,7 @@ pub fn check(node: &Node, reader: &mut Reader<'_>) {
             continue;
         }
         let subject = reader.subject(&path).to_lowercase();
-        header::check_definition(name, entry, &subject, &header::KEYS_OF_JOB_INPUTS, reader.diagnostics);
+        header::check_definition(entry, &subject, &header::KEYS_OF_JOB_INPUTS, reader.diagnostics);
         if entry.value.get("default").is_none_or(Node::is_null) {
             reader.complain(entry.key_span, &path, "must have a default value");
             continue;

@@ -95,8 +95,8 @@ fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matri
             reader.complain(item.span, &variables, "config requires at least 1 items");
             return None;
         }
-        if let Some((name, entry)) = mapping.iter().find(|(_, entry)| entry.key_kind == KeyKind::Other) {
-            reader.complain(entry.key_span, &variables, PAIRS).help(format!("quote the name: '{name}'"));
+        if let Some((_, entry)) = mapping.iter().find(|(_, entry)| entry.key_kind == KeyKind::Other) {
+            reader.complain(entry.key_span, &variables, PAIRS).help("put the name in quotes");
         }
         let mut combinations: Matrix = vec![Vec::new()];
         for (key, entry) in mapping {

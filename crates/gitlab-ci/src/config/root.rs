@@ -100,7 +100,7 @@ pub fn read(
         if entry.key_kind != KeyKind::Text {
             // `validates :name, type: Symbol` of `entry/processable.rb`
             let error = reader.complain(entry.key_span, " name", "should be a symbol");
-            error.help(format!("quote the name: '{name}'"));
+            error.help("put the name in quotes");
             continue;
         }
         if name.chars().count() > MAX_JOB_NAME {

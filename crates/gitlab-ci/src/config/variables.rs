@@ -59,7 +59,7 @@ pub fn read(node: &Node, scope: VariableScope, path: &str, reader: &mut Reader<'
             // `validates :key, alphanumeric: true` of `entry/variable.rb`
             let path = format!("{} key", below(path, key));
             let error = reader.complain(entry.key_span, &path, "must be an alphanumeric string");
-            error.help(format!("quote the name: '{key}'"));
+            error.help("put the name in quotes");
             continue;
         }
         if !is_shell_name(key) {

@@ -33,7 +33,7 @@ pub fn check(header: &Node, diagnostics: &mut Diagnostics) {
     for (name, entry) in inputs.into_iter().flatten() {
         let path = format!("header:spec:inputs:{}", name.to_lowercase());
         if let Some(input) = hash(&entry.value, &path, diagnostics) {
-            check_definition(name, entry, &path, &KEYS_OF_INPUTS, diagnostics);
+            check_definition(entry, &path, &KEYS_OF_INPUTS, diagnostics);
             check_rules(input, &path, diagnostics);
         }
     }
@@ -93,10 +93,10 @@ fn check_rules(input: &Mapping, path: &str, diagnostics: &mut Diagnostics) {
 }
 
 /// Checks the definition of an input with these keys. `lib/gitlab/ci/config/entry/base_input.rb`
-pub fn check_definition(name: &str, entry: &Entry, path: &str, keys: &[&str], diagnostics: &mut Diagnostics) {
+pub fn check_definition(entry: &Entry, path: &str, keys: &[&str], diagnostics: &mut Diagnostics) {
     if entry.key_kind == KeyKind::Other {
         let error = diagnostics.error(entry.key_span, format!("{path} key must be an alphanumeric string"));
-        error.help(format!("quote the name: '{name}'"));
+        error.help("put the name in quotes");
     }
     let Some(input) = entry.value.mapping() else { return };
     known_keys(input, path, keys, diagnostics);

@@ -1,5 +1,5 @@
-//! Every keyword with every kind of value. The rule of each keyword is stated as in GitLab's `lib/gitlab/ci/config/entry/`, and decides
-//! which values are valid.
+//! Most keywords with a scalar or a list, with every kind of value. The rule of each keyword is stated as in GitLab's
+//! `lib/gitlab/ci/config/entry/`, and decides which values are valid.
 
 mod keywords;
 

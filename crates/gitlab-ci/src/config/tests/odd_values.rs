@@ -59,8 +59,8 @@ fn is_valid(#[case] text: &str) {
 
 #[rstest]
 // `entry/processable.rb`
-#[case::number_as_a_job("123: {script: x}\n", "1:1: jobs:123 name should be a symbol (quote the name: '123')")]
-#[case::boolean_as_a_job("on: {script: x}\n", "1:1: jobs:true name should be a symbol (quote the name: 'true')")]
+#[case::number_as_a_job("123: {script: x}\n", "1:1: jobs:123 name should be a symbol (put the name in quotes)")]
+#[case::boolean_as_a_job("on: {script: x}\n", "1:1: jobs:true name should be a symbol (put the name in quotes)")]
 #[case::nothing_as_a_job("~: {script: x}\n", "1:1: jobs:job name can't be blank")]
 #[case::no_name("'': {script: x}\n", "1:1: jobs:job name can't be blank")]
 // `lib/gitlab/ci/config/entry/legacy_validation_helpers.rb`
@@ -95,11 +95,11 @@ fn is_valid(#[case] text: &str) {
 // `validates :key, alphanumeric: true` of `entry/variable.rb`
 #[case::boolean_as_a_variable(
     "a: {script: x, variables: {on: 1}}\n",
-    "1:28: jobs:a:variables:true key must be an alphanumeric string (quote the name: 'true')"
+    "1:28: jobs:a:variables:true key must be an alphanumeric string (put the name in quotes)"
 )]
 #[case::fraction_as_a_variable(
     "variables: {1.5: 1}\na: {script: x}\n",
-    "1:13: variables:1.5 key must be an alphanumeric string (quote the name: '1.5')"
+    "1:13: variables:1.5 key must be an alphanumeric string (put the name in quotes)"
 )]
 // `lib/gitlab/ci/build/policy/kubernetes.rb`
 #[case::kubernetes_without_a_value(

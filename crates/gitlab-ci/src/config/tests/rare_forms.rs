@@ -71,7 +71,7 @@ fn a_job_with_an_empty_matrix_is_left_out(#[case] matrix: &str) {
 // Psych accepts any value as a key, and GitLab converts only strings to symbols: `lib/gitlab/config/loader/yaml.rb`
 #[case::list_as_a_job(
     "? [a, b]\n: {script: x}\n",
-    "1:3: jobs:[\"a\", \"b\"] name should be a symbol (quote the name: '[\"a\", \"b\"]')"
+    "1:3: jobs:[\"a\", \"b\"] name should be a symbol (put the name in quotes)"
 )]
 #[case::hash_as_a_keyword("a: {script: x, {b: }: c}\n", "1:16: jobs:a config contains unknown keys: {\"b\"=>nil}")]
 fn is_refused(#[case] text: &str, #[case] expected: &str) {

@@ -1,4 +1,4 @@
-//! Values that look right and that GitLab refuses, with GitLab's sentences.
+//! Values that GitLab refuses, with GitLab's messages. The parentheses at the end contain this program's hints.
 
 use rstest::rstest;
 
@@ -14,14 +14,14 @@ use super::reported;
     "s: {script: x, parallel: 2, environment: {name: e, action: stop}}\na: {script: x, environment: {name: e, on_stop: s}}\n",
     "2:48: a job: on_stop job s is not defined (the job is parallel; name one of its instances: `s 1/2`)"
 )]
-#[case::name_of_a_matrix_in_a_job_without_one(
+#[case::matrix_expression_in_a_job_without_a_matrix(
     "b: {script: x, parallel: 2}\na: {script: x, needs: ['$[[ matrix.X ]]']}\n",
     "2:24: a job: 'X' does not exist in matrix configuration"
 )]
 // `entry/product/variables.rb`
 #[case::boolean_as_a_name_in_a_matrix(
     "a: {script: x, parallel: {matrix: [{on: [1]}]}}\n",
-    "1:37: jobs:a:parallel:matrix:variables config should be a hash of key value pairs, value can be an array (quote the name: 'true')"
+    "1:37: jobs:a:parallel:matrix:variables config should be a hash of key value pairs, value can be an array (put the name in quotes)"
 )]
 #[case::nothing_in_a_matrix(
     "a: {script: x, parallel: {matrix: [{}]}}\n",
@@ -33,7 +33,10 @@ use super::reported;
     "a: {script: x, parallel: 201}\n",
     "1:26: jobs:a:parallel config must be less than or equal to 200"
 )]
-#[case::fraction_of_an_instance("a: {script: x, parallel: 1.5}\n", "1:26: jobs:a:parallel config must be an integer")]
+#[case::fractional_number_of_instances(
+    "a: {script: x, parallel: 1.5}\n",
+    "1:26: jobs:a:parallel config must be an integer"
+)]
 // `entry/needs.rb`, `entry/need.rb`
 #[case::needs_of_too_many_pipelines(
     "a: {script: x, needs: [{pipeline: p, job: b}, {pipeline: q, job: b}, {pipeline: r, job: b}, {pipeline: s, job: b}, {pipeline: t, job: b}, {pipeline: u, job: b}]}\n",
@@ -60,21 +63,21 @@ use super::reported;
     "a: {script: x, only: [5]}\n",
     "1:23: jobs:a:only config should be an array of strings or regular expressions using re2 syntax"
 )]
-#[case::another_kubernetes(
+#[case::boolean_as_kubernetes(
     "a: {script: x, only: {kubernetes: true}}\n",
     "1:35: jobs:a:only kubernetes unknown value: true (the only value is `active`)"
 )]
 // `entry/rules/rule.rb`
-#[case::delay_of_a_rule_without_a_time(
+#[case::delayed_rule_without_start_in(
     "a: {script: x, rules: [{when: delayed}]}\n",
     "1:24: jobs:a:rules:rule start in can't be blank (write the delay, such as `start_in: 30 minutes`)"
 )]
-#[case::delay_of_the_workflow(
+#[case::start_in_of_a_workflow_rule(
     "workflow: {rules: [{if: $A, start_in: 5 minutes}]}\na: {script: x}\n",
     "1:29: workflow:rules:rule config contains disallowed keys: start_in"
 )]
 // `entry/rules/rule/exists.rb`
-#[case::ref_of_no_project(
+#[case::exists_with_a_ref_without_a_project(
     "a: {script: x, rules: [{exists: {paths: [b], ref: main}}]}\n",
     "1:46: jobs:a:rules:rule:exists config missing required keys: project"
 )]
@@ -123,11 +126,11 @@ use super::reported;
     "a: {script: x, artifacts: {reports: {coverage_report: {coverage_format: jacoco}}}}\n",
     "1:55: jobs:a:artifacts:reports:coverage_report path can't be blank"
 )]
-#[case::release_at_no_time(
+#[case::release_at_an_invalid_time(
     "a: {script: x, release: {tag_name: v1, description: d, released_at: tomorrow}}\n",
     "1:69: jobs:a:release released at must be a valid datetime (write it as in ISO 8601 and in quotes: `\"2026-01-31T09:20:30Z\"`)"
 )]
-#[case::release_of_no_ref(
+#[case::release_of_an_invalid_ref(
     "a: {script: x, release: {tag_name: v1, description: d, ref: a..b}}\n",
     "1:61: jobs:a:release ref must be a valid ref"
 )]
@@ -145,7 +148,7 @@ use super::reported;
     "a: {script: x, inputs: {i: {type: string}}}\n",
     "1:25: jobs:a:inputs:i must have a default value"
 )]
-#[case::input_with_another_default(
+#[case::default_of_another_type(
     "a: {script: x, inputs: {i: {type: number, default: abc}}}\n",
     "1:52: jobs:a inputs `i`: default value is not a number"
 )]
@@ -154,7 +157,7 @@ use super::reported;
     "1:41: jobs:a:inputs:i config contains unknown keys: rules"
 )]
 // `lib/gitlab/ci/config/header/spec.rb`, `lib/gitlab/ci/config/entry/base_input.rb`
-#[case::description_of_a_header(
+#[case::number_as_a_description(
     "spec: {description: 5, inputs: {a: {default: b}}}\n---\na: {script: x}\n",
     "1:21: header:spec config description should be a string"
 )]
@@ -168,7 +171,7 @@ use super::reported;
 )]
 #[case::boolean_as_an_input(
     "spec: {inputs: {on: {default: b}}}\n---\na: {script: x}\n",
-    "1:17: header:spec:inputs:true key must be an alphanumeric string (quote the name: 'true')"
+    "1:17: header:spec:inputs:true key must be an alphanumeric string (put the name in quotes)"
 )]
 // `lib/gitlab/ci/config/header/component.rb`
 #[case::word_as_a_component(

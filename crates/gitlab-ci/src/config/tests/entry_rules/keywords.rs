@@ -1,4 +1,5 @@
-//! The rule of each keyword, with the file of `lib/gitlab/ci/config/entry/` that states it.
+//! Keywords whose value is a scalar or a list, each with its rule and the file that states the rule: in `lib/gitlab/ci/config/entry/`,
+//! with the prefix `ee/` in `ee/lib/gitlab/ci/config/entry/`, and in a few rows in another directory of `lib/gitlab/`.
 
 use super::Rule::{
     self, Any, Boolean, Coverage, Duration, Exists, Expression, Integer, List, Name, NonBlank, Optional, Or, Scalar,
@@ -159,7 +160,7 @@ pub(super) const ROWS: &[Row] = &[
     (
         "a:\n  script: x\n  rules:\n    - if: $X\n      when: @",
         "jobs:a:rules:rule when",
-        // `allowed_values` compares `to_s`.
+        // GitLab's `allowed_values` compares the result of `to_s`, so it also accepts the symbol `:always`.
         Optional(&Or(&[Word(&["on_success", "on_failure", "always", "never", "manual", "delayed"])], &[":always"])),
         "rules/rule.rb",
     ),
@@ -276,7 +277,6 @@ pub(super) const ROWS: &[Row] = &[
         Optional(&Text),
         "kubernetes.rb",
     ),
-    ("a:\n  script: x\n  manual_confirmation: @", "jobs:a", Optional(&Text), "job.rb"),
     ("a:\n  script: x\n  release:\n    tag_name: @\n    description: d", "jobs:a", NonBlank(&Text), "release.rb"),
     ("a:\n  trigger: @", "jobs:a", NonBlank(&Text), "trigger.rb"),
     ("a:\n  trigger:\n    project: p\n    branch: @", "jobs:a", Optional(&Text), "trigger.rb"),
