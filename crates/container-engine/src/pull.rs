@@ -55,8 +55,9 @@ pub enum PullError {
 /// # Errors
 /// The registry is unreachable, refuses access or does not have the image, or the engine cannot store or tag it.
 pub async fn pull(docker: &Docker, reference: &str, digest: Option<&str>) -> Result<(), PullError> {
-    let Some(digest) = digest else { return pull_as(docker, reference, None, None).await };
     let (name, tag) = name_and_tag(reference);
+    // Without a tag, the engine would pull all tags of the repository.
+    let Some(digest) = digest else { return pull_as(docker, &format!("{name}:{tag}"), None, None).await };
     let pinned = format!("{name}@{digest}");
     pull_as(docker, &pinned, None, None).await?;
     let options = TagImageOptionsBuilder::new().repo(name).tag(tag).build();
@@ -108,7 +109,8 @@ fn reason(error: &Error) -> PullError {
 
 /// The reason that an engine's message gives. Engines return no codes for the reasons.
 fn classify(message: &str) -> PullError {
-    // The error of a system call, for example when the engine writes to its storage. It is not a refusal by the registry.
+    // `permission denied` is the error of a system call, for example when the engine writes to its storage. It is not a refusal by the
+    // registry.
     let lower = message.to_lowercase().replace("permission denied", "");
     let known = [
         ("toomanyrequests", PullError::RateLimited),

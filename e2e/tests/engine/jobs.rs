@@ -80,7 +80,7 @@ async fn an_image_that_does_not_exist() {
     let error = prepared.err().unwrap();
     assert_eq!(error.reason, FailureReason::ScriptFailure);
     let expected = "cannot obtain image `127.0.0.1:9/none:1`: cannot pull 127.0.0.1:9/none:1: \
-                    cannot reach the registry: connection refused; add it to the engine";
+                    cannot reach the registry: connection refused; add the image to the engine";
     assert!(error.message.starts_with(expected), "{error}");
     assert!(lines.text().contains("Pulling docker image 127.0.0.1:9/none:1 ..."), "{}", lines.text());
     assert_eq!(pipeline.left().await, [""; 0]);

@@ -46,11 +46,17 @@ async fn policies_are_tried_in_order() {
 
 #[tokio::test]
 async fn a_policy_that_the_runner_does_not_allow() {
-    let docker = DockerConfig { allowed_pull_policies: vec![PullPolicy::Never], ..DockerConfig::default() };
+    let allowed_pull_policies = vec![PullPolicy::Never];
+    let docker =
+        DockerConfig { allowed_pull_policies, pull_policy: vec![PullPolicy::IfNotPresent], ..DockerConfig::default() };
     let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
-    let (prepared, _) = pipeline.prepare("a:1", with_policies(&[PullPolicy::Always])).await;
-    let expected = "no pull policy of a:1 (always) is among `allowed_pull_policies` (never) in [runners.docker]";
-    assert_eq!(prepared.err().unwrap().message, expected);
+    // The runner's own policies count only for a job without any.
+    for (of_job, refused) in [(&[PullPolicy::Always][..], "always"), (&[], "if-not-present")] {
+        let (prepared, _) = pipeline.prepare("a:1", with_policies(of_job)).await;
+        let expected =
+            format!("no pull policy of a:1 ({refused}) is among `allowed_pull_policies` (never) in [runners.docker]");
+        assert_eq!(prepared.err().unwrap().message, expected);
+    }
 }
 
 /// A registry that requires a login and is only reachable from this machine.

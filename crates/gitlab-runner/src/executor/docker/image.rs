@@ -1,4 +1,4 @@
-//! Obtains the images of jobs and services: GitLab Runner's `executors/docker/internal/pull/manager.go`.
+//! Obtains the images of jobs and services, as GitLab Runner's `executors/docker/internal/pull/manager.go` does.
 
 use super::engine::Docker;
 use crate::executor::credentials;
@@ -59,13 +59,13 @@ impl Docker {
         log: &JobLog,
     ) -> Result<String, ExecutorError> {
         let (requested, allowed) = (&image.pull_policy, &self.config.docker.allowed_pull_policies);
-        let policies = if requested.is_empty() { &self.config.docker.pull_policy } else { requested };
+        let wanted = if requested.is_empty() { &self.config.docker.pull_policy } else { requested };
         let mut policies: Vec<_> =
-            policies.iter().filter(|policy| allowed.is_empty() || allowed.contains(policy)).copied().collect();
+            wanted.iter().filter(|policy| allowed.is_empty() || allowed.contains(policy)).copied().collect();
         if policies.is_empty() {
             return Err(failed(format!(
                 "no pull policy of {name} ({}) is among `allowed_pull_policies` ({}) in [runners.docker]",
-                policy_names(requested),
+                policy_names(wanted),
                 policy_names(allowed)
             )));
         }
@@ -112,12 +112,16 @@ fn failed(message: String) -> ExecutorError {
 /// The remedy for a failed pull, or for an image that must not be pulled.
 fn help(error: Option<&PullError>) -> &'static str {
     match error {
+        // Continues the message of the error, which already says to log in.
         Some(PullError::Unauthorized | PullError::RateLimited) => "or set the CI/CD variable DOCKER_AUTH_CONFIG",
         Some(PullError::NoSuchImage) => "check its name and tag",
         Some(PullError::UntrustedCertificate) => {
             "copy the certificate authority's certificate to /etc/docker/certs.d/REGISTRY/ca.crt on the engine's host"
         }
-        _ => "add it to the engine with `docker load` or `docker tag`, or use an image of the catalog: `e2e images`",
+        Some(PullError::DiskFull) => "free disk space on the engine's host",
+        _ => {
+            "add the image to the engine with `docker load` or `docker tag`, or use an image of the catalog: `e2e images`"
+        }
     }
 }
 
