@@ -32,7 +32,7 @@ test: ## Run every test that needs no engine, cluster or browser: unit tests, ro
 	cargo test --locked -p app
 	# The library is tested separately, too: nothing in it may need the features that the tests of other crates enable.
 	cargo test --locked -p gitlab-ci
-	# As is the harness, so that the tests below need not compile it again.
+	# The harness is tested last, so that the targets below need not compile it again.
 	cargo test --locked --workspace --exclude app --exclude gitlab-ci --exclude e2e
 	cargo test --locked -p e2e
 
@@ -44,12 +44,23 @@ test-engine: ## Run the tests that need a container engine (make doctor DOCTOR_F
 test-browser: ## Run the tests that open the report in chromium; the screenshots are in target/browser
 	cargo test --locked -p e2e --test browser
 
+# The tests that take a write lock, because no other test may use the cluster at the same time. They run last: in alphabetical order, each
+# would wait for all running tests, and all later tests would wait for it.
+EXCLUSIVE = shared:: policies:: restart:: stop:: course::a_new_kind_of_object
+
 .PHONY: test-cluster
 test-cluster: ## Run the tests against the cluster of `make up`
 	# The saboteurs record their rows here; .ci/matrix compares them with docs/saboteurs.md.
 	rm -rf target/e2e/saboteurs
 	# More threads than cores, because these tests often wait; with more, a machine with two cores is too busy for some time limits.
-	cargo test --locked -p e2e --test cluster -- --test-threads 4
+	failed=0; \
+	cargo test --locked -p e2e --test cluster -- --test-threads 4 $(EXCLUSIVE:%=--skip %) || failed=$$?; \
+	cargo test --locked -p e2e --test cluster -- --test-threads 2 $(EXCLUSIVE) || failed=$$?; \
+	exit $$failed
+
+.PHONY: test-variants
+test-variants: ## Run the tests that `make test-cluster` leaves out, mostly variants of others, against the cluster of `make up`
+	cargo test --locked -p e2e --test cluster -- --test-threads 4 --ignored
 
 .PHONY: test-lifecycle
 test-lifecycle: ## Run the tests that create clusters, kill the harness and clean up: 15 minutes
@@ -65,9 +76,9 @@ soak-kills: ## Kill `e2e run` ten times at random moments and check each time th
 	KILLS=10 KILLS_WITHIN=$(or $(KILLS_WITHIN),240) cargo test --locked -p e2e --test lifecycle -- --nocapture kills_leave_nothing
 
 .PHONY: soak-mutations
-soak-mutations: ## Deploy twenty manifests with a random change each: a check must fail, or the service meets every claim: 25 minutes
+soak-mutations: ## Deploy twenty manifests, each with a random change; if no check fails, verify every claim by other means: 25 minutes
 	MUTATIONS=$(or $(MUTATIONS),20) MUTATION_SEED=$(or $(MUTATION_SEED),$$RANDOM) \
-		cargo test --locked -p e2e --test cluster -- --nocapture a_random_change
+		cargo test --locked -p e2e --test cluster -- --nocapture --ignored a_random_change
 
 .PHONY: soak-jobs
 soak-jobs: ## Run a pipeline of 200 jobs in pods, and check that nothing is left: 10 minutes
@@ -101,7 +112,8 @@ style:
 .PHONY: lint
 lint: style ## Check structure, translations, formatting, clippy and docs; a warning is an error
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
-	cargo clippy --locked -p e2e --test browser --test cluster --test engine --test lifecycle -- -D warnings
+	# With the same packages and features, so that their dependencies are not checked again.
+	cargo clippy --locked --workspace --all-features --test browser --test cluster --test engine --test lifecycle -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	# The fuzz targets, without the C++ library that they are linked with.
 	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path crates/gitlab-ci/fuzz/Cargo.toml --target-dir target

@@ -50,9 +50,8 @@ pub(crate) fn deploy_as(slug: &str, commit: &str) -> Cleanup {
         "deployments,services,ingresses".into(),
         format!("--selector=ref={slug}"),
     ]);
-    for file in ["deployment.yaml", "service.yaml", "ingress.yaml"] {
-        feed(&mut deployer(&["apply", "--filename", "-"]), &manifest_of(file, slug, commit));
-    }
+    let manifests = ["deployment.yaml", "service.yaml", "ingress.yaml"].map(|file| manifest_of(file, slug, commit));
+    feed(&mut deployer(&["apply", "--filename", "-"]), &manifests.join("\n---\n"));
     let name = format!("deployment/gitlab-k8s-demo-{slug}");
     run(&mut deployer(&["rollout", "status", "--timeout=120s", &name]));
     cleanup

@@ -5,7 +5,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{
-    QUICK, caught, container, explained, failing, intact, patch_pods, patch_template, record, record_reported,
+    QUICK, WITHOUT_PODS, caught, container, explained, failing, intact, patch_pods, patch_template, record,
+    record_reported,
 };
 use crate::fixture::{Cleanup, Client, DEPLOYER, access, feed, owner};
 use crate::support::{docker, project, run};
@@ -28,7 +29,7 @@ fn the_tag_is_pushed_again_after_the_deployment() {
     let image = format!("{}/course/demo:retagged", access("registry_host"));
     patch_pods("retagged", &container(json!({"image": image})));
     push("sabotage=after");
-    caught("retagged", "registry", &QUICK, "@sha256:", &[]);
+    caught("retagged", "registry", &WITHOUT_PODS, "@sha256:", &[]);
 }
 
 #[test]
@@ -121,6 +122,7 @@ fn the_registry_requires_no_login() {
 }
 
 #[test]
+#[ignore = "a variant: make test-variants"]
 fn the_tag_is_deleted_from_the_registry() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("forgotten");

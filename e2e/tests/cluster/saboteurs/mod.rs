@@ -52,6 +52,10 @@ pub(crate) const QUICK: [&str; 11] = [
     "version",
 ];
 
+/// The checks of `QUICK` that start no pod, for saboteurs whose change cannot affect the others.
+pub(crate) const WITHOUT_PODS: [&str; 8] =
+    ["registry", "rbac", "pod-security", "deployment", "service", "scraping", "ingress", "version"];
+
 /// Maximum time of a check that stops early, in seconds.
 const MAX_EARLY_STOP: f64 = 60.0;
 
@@ -174,7 +178,7 @@ impl Undo {
     }
 }
 
-/// An object that is deleted at the end of the test, even if it panics.
+/// Applies an object, which is deleted at the end of the test, even if the test panics.
 pub(crate) fn object(object: &Value) -> Cleanup {
     let name = |field: &str| object[field].as_str().unwrap_or_default().to_lowercase();
     let metadata = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
@@ -209,10 +213,11 @@ fn wait_until_replaced(slug: &str) {
     wait_for_pods("gitlab", &format!("ref={slug}"), 2, Duration::from_mins(3));
 }
 
-/// Changes the pods' template without waiting for new pods, which never become ready.
+/// Changes the pods' template, and waits until the new pods exist or the Deployment reports why it cannot create them. It does not wait
+/// until they are ready, because they never become ready.
 fn patch_template(slug: &str, change: &Value) {
     patch_as("strategic", "deployment", slug, change);
-    // Until the controller has seen it, the Deployment counts as complete. It may not be able to create pods.
+    // Until the controller has processed the change, the Deployment still counts as complete.
     let count = |kind: &str| {
         run(&mut deployer(&["get", kind, &format!("--selector=ref={slug}"), "--output=name"])).lines().count()
     };

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    QUICK, TIMEOUT, assert_causes, caught, container, explained, failing, intact, object, patch_template, pod_spec,
-    record_reported,
+    QUICK, TIMEOUT, WITHOUT_PODS, assert_causes, caught, container, explained, failing, intact, object, patch_template,
+    pod_spec, record_reported,
 };
 use crate::fixture::{DEPLOYER, owner, wait_for_pods};
 use crate::support::{eventually, run};
@@ -15,7 +15,7 @@ fn the_deployment_is_scaled_down() {
     let _cleanup = intact("lonely");
     run(&mut owner(&["--namespace=gitlab", "scale", "--replicas=1", "deployment/gitlab-k8s-demo-lonely"]));
     wait_for_pods("gitlab", "ref=lonely", 1, TIMEOUT);
-    caught("lonely", "deployment", &QUICK, "1", &[]);
+    caught("lonely", "deployment", &WITHOUT_PODS, "1", &[]);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{
-    QUICK, TIMEOUT, all, caught, explained, failing, intact, patch, record_reported, rule, wait_until_unserved,
+    QUICK, TIMEOUT, WITHOUT_PODS, all, caught, explained, failing, intact, patch, record_reported, rule,
+    wait_until_unserved,
 };
 use crate::fixture::{Cleanup, DEPLOYER, feed, http, owner};
 use crate::support::{eventually, run};
@@ -66,7 +67,7 @@ fn the_ingress_routes_an_unknown_host() {
         (200, _) => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    caught("greedy", "ingress", &QUICK, "200", &["--host", "greedy.greedy.test"]);
+    caught("greedy", "ingress", &WITHOUT_PODS, "200", &["--host", "greedy.greedy.test"]);
 }
 
 #[test]
@@ -95,6 +96,7 @@ fn the_ingress_names_a_class_that_does_not_exist() {
 }
 
 #[test]
+#[ignore = "a variant: make test-variants"]
 fn the_ingress_names_a_port_that_does_not_exist() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("portless");
@@ -121,6 +123,7 @@ fn the_service_is_deleted() {
 }
 
 #[test]
+#[ignore = "a variant: make test-variants"]
 fn the_service_targets_a_port_name_that_does_not_exist() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("misnamed");
