@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use e2e::course::{EXERCISES, Exercise, Verifier};
 use rstest::rstest;
@@ -44,6 +44,21 @@ fn each_answer_is_accepted() {
         let (student, id) = (Student::new(), exercise.id.to_string());
         student.apply(&solution(&id, ""));
         assert_done(&id, &student.verify(&id).output().expect("e2e runs"));
+    }
+}
+
+/// A student keeps the solutions of earlier pages.
+#[test]
+fn the_answers_are_accepted_one_on_top_of_the_other() {
+    let student = Student::new();
+    let is_patch = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "patch");
+    let answers = project_exercises().map(|exercise| (exercise.id.to_string(), solution(&exercise.id.to_string(), "")));
+    let answers: Vec<_> = answers.filter(|(_, path)| is_patch(path)).collect();
+    for (_, path) in &answers {
+        student.apply(path);
+    }
+    for (id, _) in &answers {
+        assert_done(id, &student.verify(id).output().expect("e2e runs"));
     }
 }
 
