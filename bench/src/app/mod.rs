@@ -24,7 +24,7 @@ const APP: &str = "dist/app";
 /// Compares the service with an equivalent one in Go: requests per second, latency, memory, start-up time and size.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A smoke test of about ten seconds, whose figures mean nothing
+    /// Run a smoke test of about ten seconds; its figures are not meaningful
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
 
@@ -109,7 +109,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, Error> {
     report.write(page)
 }
 
-/// Both, in an order that alternates: a machine that becomes slower or faster affects both equally.
+/// Returns both services in alternating order, so that a machine that becomes slower or faster affects both equally.
 fn in_turn<T>(round: u32, one: T, other: T) -> [T; 2] {
     if round.is_multiple_of(2) { [one, other] } else { [other, one] }
 }

@@ -126,14 +126,16 @@ fn measure(rounds: u32, programs: &Programs, dir: &Path) -> Result<Measurement, 
     Ok(found)
 }
 
-/// Checks that both programs read the same jobs: for the hundred jobs, both must list the same names; for the article's pipeline,
-/// gitlab-ci-local must list at least the jobs that `e2e` lists. Returns the number of additional jobs in its list: it does not
-/// support `only` and `except`.
+/// Checks that both programs read the same jobs. For the pipeline `hundred`, both must list the same 100 names. For the article's
+/// pipeline, gitlab-ci-local must list at least the jobs that `e2e` lists. Returns the number of jobs that only gitlab-ci-local lists:
+/// it does not support `only` and `except`.
 fn check(programs: &Programs, article: &Path, hundred: &Path) -> Result<usize, Error> {
     let (ours, theirs) = (programs.names(hundred)?, programs.names_other(hundred)?);
     if ours != theirs || ours.len() != 100 {
         let (ours, theirs) = (ours.len(), theirs.len());
-        return Err(Error::Measurement(format!("the programs list different jobs: {ours} and {theirs}")));
+        return Err(Error::Measurement(format!(
+            "expected the same 100 jobs from both programs; e2e lists {ours}, gitlab-ci-local {theirs}"
+        )));
     }
     let (ours, theirs) = (programs.names(article)?, programs.names_other(article)?);
     if ours.is_subset(&theirs) {

@@ -10,9 +10,14 @@ use crate::program::{output, time};
 /// The namespace of all pods. It is deleted at the end.
 pub(super) const NAMESPACE: &str = "bench-pods";
 
-/// The command that prints this number of megabytes, in lines of 100 characters.
+/// A line of 100 characters with its line break, as services write them.
+const LINE: &str =
+    "2026-01-01T00:00:00Z INFO request method=GET path=/api/v1/items/471108 status=200 duration=12.500ms";
+
+/// The command that prints this number of megabytes. It writes a thousand lines at a time, so that it takes little of the processors' time.
 pub(super) fn print_command(megabytes: u32) -> String {
-    format!("head -c {} /dev/zero | tr '\\0' x | fold -w 99", u64::from(megabytes) * 990_000)
+    let blocks = u64::from(megabytes) * 10;
+    format!("block=$(for i in $(seq 1000); do echo '{LINE}'; done); for i in $(seq {blocks}); do echo \"$block\"; done")
 }
 
 /// kubectl with access to the cluster.

@@ -100,8 +100,8 @@ fn measure(arguments: &Arguments, kubectl: &Kubectl, dir: &Path) -> Result<Measu
     let many = repository::create(dir, "many", &many)?;
     let large = repository::create(dir, "large", &job("job", &print))?;
     let config = dir.join("config.toml");
-    // Without this limit, the output would be cut off after 4 MiB.
-    fs::write(&config, format!("[[runners]]\noutput_limit = {}\n", megabytes * 1024)).context("config.toml")?;
+    // In KiB. The default is 4 MiB. The log also has a prefix of 32 bytes before each line, which counts towards the limit.
+    fs::write(&config, format!("[[runners]]\noutput_limit = {}\n", megabytes * 2048)).context("config.toml")?;
     let jobs = arguments.jobs.to_string();
     let config = ["--config", &config.to_string_lossy()].map(str::to_owned);
     let pipeline = |repository: &Path, more: &[&str]| {
