@@ -34,11 +34,17 @@ impl Metrics {
         let BuildInfo { version, revision, branch, rustc, .. } = build_info;
         build.with_label_values(&[version, revision, branch, rustc]).set(1);
         let requests = IntCounterVec::new(
-            Opts::new("http_requests_total", "Requests answered, by method, matched route and status."),
+            Opts::new(
+                "http_requests_total",
+                "Requests that ended, by method, matched route and status; 499: the client disconnected.",
+            ),
             &["method", "route", "status"],
         )?;
         let durations = HistogramVec::new(
-            HistogramOpts::new("http_request_duration_seconds", "Time from a request's head to its answer's."),
+            HistogramOpts::new(
+                "http_request_duration_seconds",
+                "Time from a request's head to the head of its answer, or until the client disconnected.",
+            ),
             &["method", "route"],
         )?;
         let in_flight = IntGauge::new("http_requests_in_flight", "Requests that are being answered now.")?;

@@ -95,8 +95,8 @@ impl Connections {
         }
     }
 
-    /// Serves the connections that the kernel has accepted: it would reset them when the listener closes, which happens here. tokio's
-    /// `accept` would not return all of them, because it makes a task pause after 128.
+    /// Serves the connections that wait in the kernel's queue, and then closes the listener, which would reset them. tokio's `accept` would
+    /// not return all of them, because it makes a task pause after 128.
     ///
     /// # Errors
     /// No file descriptor is free.
@@ -115,8 +115,8 @@ impl Connections {
         }
     }
 
-    /// Serves a connection. If there are too many, closes the one that has waited longest, between two requests or in the
-    /// head of one: a client that only holds connections cannot keep others out.
+    /// Serves a connection. If there are too many, first closes the one that has waited longest, for a request or for the rest of its head:
+    /// a client that only holds connections cannot keep others out.
     fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
         if self.open() >= self.limits.max_connections && !self.make_room() {
             warn!(%remote, open = self.open(), "refused: every connection is being served");

@@ -61,7 +61,7 @@ pub fn error_message(error: &bollard::errors::Error) -> String {
     }
 }
 
-/// The address of the engine. Docker's own client takes an empty `DOCKER_HOST` for none, too.
+/// The address of the engine. An empty `DOCKER_HOST` counts as not set, as in Docker's own client.
 fn address(docker_host: Option<String>) -> String {
     let chosen = docker_host.filter(|address| !address.is_empty());
     chosen.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())

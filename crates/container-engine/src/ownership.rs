@@ -61,7 +61,8 @@ impl Owner {
         Self { id, _lock: lock }
     }
 
-    /// Creates the file and locks it. Between the two, no other process knows the ID and can mistake this process for an ended one.
+    /// Creates the file and locks it. Between the two steps, no other process knows the ID, so none can take this process for an ended
+    /// one.
     fn lock(dir: &PrivateDir, id: &str) -> io::Result<File> {
         let file = dir.create_file(id)?;
         file.lock()?;

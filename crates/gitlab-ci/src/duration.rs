@@ -87,7 +87,7 @@ pub fn parse_expiry(text: &str) -> Result<Option<Duration>, DurationError> {
 }
 
 /// The sum of all numbers times their units, as the gem computes it. The gem is lenient: a number before another number counts as 0
-/// seconds, and so does a unit without a number, except at the beginning.
+/// seconds. A unit without a number counts as 1 at the beginning, and as 0 elsewhere.
 fn seconds(text: &str) -> Result<f64, Reason> {
     let parts = parts(&with_colons(&with_digits(&text.to_lowercase()))?)?;
     let first = if matches!(parts.first(), Some(Part::Unit(_))) { Some(Part::Number(1.0)) } else { None };
@@ -138,7 +138,7 @@ fn parts(text: &str) -> Result<Vec<Part>, Reason> {
     for word in text.split_whitespace() {
         let mut rest = word;
         while !rest.is_empty() {
-            // A number needs no space before and after it.
+            // A number needs no space before or after it.
             let start = rest.find(|digit: char| digit.is_ascii_digit());
             let start = start.map(|at| if rest.get(..at).is_some_and(|it| it.ends_with('.')) { at - 1 } else { at });
             let (before, number) = rest.split_at(start.unwrap_or(rest.len()));

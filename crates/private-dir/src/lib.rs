@@ -2,8 +2,8 @@
 //!
 //! # Modules
 //!
-//! [`PrivateDir`] opens directories and files, `lock` takes locks, [`NewFile`] is a file that appears when it is complete, and [`remove()`]
-//! removes trees.
+//! [`PrivateDir`] opens directories and files, and takes locks. [`Lock`] is a held lock, [`NewFile`] is a file that appears when it is
+//! complete, and [`remove()`] removes trees.
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
@@ -26,8 +26,9 @@ pub use self::lock::Lock;
 pub use self::new_file::NewFile;
 pub use self::remove::{remove, remove_file_if_exists, remove_if_exists};
 
-/// An open directory. It belongs to this user, and only this user can enter it, with two exceptions: [`PrivateDir::open_shared`] and
-/// [`PrivateDir::open_chosen`] guarantee neither, and [`PrivateDir::existing_subdir`] does not change the mode.
+/// An open directory. Most functions guarantee that it belongs to this user, and that only this user can enter it.
+/// [`PrivateDir::open_shared`], [`PrivateDir::open_chosen`] and [`PrivateDir::open_chosen_in`] guarantee neither, and
+/// [`PrivateDir::existing_subdir`] does not change the mode.
 #[derive(Clone, Debug)]
 pub struct PrivateDir {
     fd: Arc<OwnedFd>,
@@ -129,10 +130,10 @@ impl PrivateDir {
         Ok(dir)
     }
 
-    /// Renames an entry.
+    /// Renames an entry. An existing file or empty directory `to` is replaced by an entry of the same kind.
     ///
     /// # Errors
-    /// It does not exist, or `to` is a file or a directory that is not empty.
+    /// It does not exist; it is a directory, and `to` is a file or a directory that is not empty; or it is a file, and `to` is a directory.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (single(from.as_ref())?, single(to.as_ref())?);
         rustix::fs::renameat(&self.fd, from, &self.fd, to).map_err(|error| self.named(from, error))

@@ -54,7 +54,7 @@ impl PrivateDir {
         let failed = |error: io::Error| named(&self.path, &error);
         let dir = openat(&self.fd, ".", flags, Mode::empty()).map_err(|error| failed(error.into()))?;
         let Some(lock) = locked(File::from(dir)).map_err(failed)? else { return Ok(None) };
-        // The user may have chosen a link to the directory.
+        // Follow links: the user may have chosen a link to the directory.
         let found = statat(CWD, &self.path, AtFlags::empty()).map_err(|error| failed(error.into()))?;
         if is_same(&found, &fstat(&self.fd)?) {
             return Ok(Some(lock));

@@ -57,7 +57,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.name.is_empty() {
-            // Another process may already have removed it in a cleanup of old files.
+            // The file stays under its temporary name. `drop` cannot report the error.
             let _ = self.dir.remove_file(&self.name);
         }
     }

@@ -119,7 +119,7 @@ fn why_early(pod: &Pod, service: &Service) -> (String, &'static str) {
         return ("the pods have no readiness probe".to_owned(), fix);
     };
     let cause = match probe.http_get.as_ref().and_then(|request| request.path.as_deref()) {
-        Some("/health") => "the readiness probe requests /health of something else than the service".to_owned(),
+        Some("/health") => "the readiness probe requests /health from another program than the service".to_owned(),
         Some(path) => format!("the readiness probe requests {path}, which succeeds before /health does"),
         None => "the readiness probe does not request /health".to_owned(),
     };

@@ -56,8 +56,8 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     Ok(evidence)
 }
 
-/// Why requests fail during an update, if the Deployment shows it. Kubernetes' defaults are a rolling update with 25 % unavailable, which
-/// it rounds down: none of two pods.
+/// Why requests fail during an update, if the Deployment shows it. By default, up to 25 % of the pods may be unavailable during an update.
+/// Kubernetes rounds this down: of two pods, none.
 /// <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#strategy>
 fn why_failed(deployment: &Deployment) -> Option<(String, &'static str)> {
     let spec = deployment.spec.as_ref()?;

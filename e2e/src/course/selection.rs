@@ -2,10 +2,10 @@
 
 use super::exercise::{Exercise, Id};
 
-/// The exercises of `4`, or the one of `4.2`.
+/// Selects all exercises of a page, such as `4`, or a single exercise, such as `4.2`.
 ///
 /// # Errors
-/// A text with the expected form or the exercises that exist.
+/// `text` is malformed, or names no page or exercise. The message has the expected form, or the existing pages or exercises.
 pub fn select(exercises: &'static [Exercise], text: &str) -> Result<Vec<&'static Exercise>, String> {
     let (page, number) = match text.split_once('.') {
         Some((page, number)) => (page, Some(number)),
@@ -48,7 +48,7 @@ mod tests {
     #[case::no_number("4.", "expected a page such as `4`, or an exercise such as `4.2`")]
     #[case::no_such_page("11", "there is no page 11: the pages are 1 to 10")]
     #[case::no_such_exercise("4.9", "there is no exercise 4.9: the exercises of page 4 are 4.1, 4.2")]
-    fn an_unknown_exercise_is_an_error_with_those_that_exist(#[case] text: &str, #[case] message: &str) {
+    fn the_error_about_an_unknown_exercise_lists_the_existing_ones(#[case] text: &str, #[case] message: &str) {
         assert_eq!(select(EXERCISES, text).unwrap_err(), message);
     }
 }

@@ -103,6 +103,9 @@ pub enum UpError {
     /// The nodes cannot get the label that marks the cluster as complete.
     #[error("cannot label the nodes")]
     Label(#[source] ApiError),
+    /// The API server does not list the nodes, which need this label.
+    #[error("cannot label the nodes: the API server does not list them")]
+    NoNodes,
 }
 
 /// The add-ons' images.
@@ -259,7 +262,7 @@ async fn make(
     Ok((registry, addon_images))
 }
 
-/// The reference of kube-router, if the cluster has several nodes and the pod network of the node image connects only those of one.
+/// The image of kube-router, if the cluster has several nodes and the pod network of the node image connects only pods on the same node.
 async fn pod_network(docker: &Docker, images: &Images, plan: &Plan, node: &str) -> Result<Option<String>, UpError> {
     let has_several_nodes = kind_config::has_several_nodes(&plan.kind_config).map_err(KindError::from)?;
     if !has_several_nodes || !node_image::connects_one_node(docker, node).await? {
@@ -335,7 +338,8 @@ async fn prepare(
 /// Labels the nodes with the run that created them. A cluster without these labels is incomplete, and is recreated instead of repaired.
 async fn mark_complete(client: &Client, run: &RunId) -> Result<(), UpError> {
     let api = Api::<Node>::all(client.clone());
-    for node in cluster::nodes(client).await.unwrap_or_default() {
+    let nodes = cluster::nodes(client).await.filter(|nodes| !nodes.is_empty()).ok_or(UpError::NoNodes)?;
+    for node in nodes {
         let label = serde_json::json!({"metadata": {"labels": {labels::RUN: run.id}}});
         let parameters = PatchParams { field_manager: Some(apply::MANAGER.to_owned()), ..PatchParams::default() };
         api.patch(&node.name_any(), &parameters, &Patch::Merge(label))

@@ -159,7 +159,11 @@ async fn clone_project(
         };
     });
     if project.uncommitted > 0 {
-        recorder.note(&format!("{} files have uncommitted changes, which are not pushed", project.uncommitted));
+        let files = match project.uncommitted {
+            1 => "1 file has".to_owned(),
+            count => format!("{count} files have"),
+        };
+        recorder.note(&format!("{files} uncommitted changes, which are not pushed"));
     }
     Ok(project)
 }
@@ -185,7 +189,10 @@ fn first_environment(
 ) -> Result<EnvironmentJobs, ScenarioError> {
     let environment = environments(plan).into_iter().find(|environment| manual_too || !environment.is_manual);
     environment.ok_or_else(|| {
-        ScenarioError::Broken(format!("the pipeline of a {kind} deploys to no environment: no job has `environment`"))
+        let which = if manual_too { "job" } else { "job that starts automatically" };
+        ScenarioError::Broken(format!(
+            "the pipeline of a {kind} deploys to no environment: no {which} starts an `environment`"
+        ))
     })
 }
 

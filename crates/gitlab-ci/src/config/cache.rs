@@ -48,7 +48,7 @@ const MAX_FALLBACK_KEYS: usize = 5;
 /// Reads one cache or a list of caches. Invalid ones are left out.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Vec<Cache> {
     if node.mapping().is_none() && node.sequence().is_none() {
-        // `entry/caches.rb` has no key, so that its name counts.
+        // GitLab gives `entry/caches.rb` no key, so its message begins with the name of the class.
         reader.complain(node.span, "caches", "config can only be a hash or an array");
         return Vec::new();
     }
@@ -57,7 +57,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Vec<Cache> {
     }
     let mut flat = Vec::new();
     node.flatten(&mut flat);
-    // `lib/gitlab/config/entry/composable_array.rb` makes an entry without a value of an empty item.
+    // `lib/gitlab/config/entry/composable_array.rb` turns an empty item into an entry without a value.
     flat.retain(|item| !item.is_null());
     flat.into_iter().filter_map(|item| read_one(item, reader)).collect()
 }
@@ -121,7 +121,7 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
     };
     let prefix = mapping.get("prefix").filter(|entry| !entry.value.is_null());
     let prefix = prefix.and_then(|entry| read_prefix(&entry.value, reader));
-    // The key counts, even without a value. `only_one_of_keys` of `entry/key.rb`
+    // `files` without a value still counts as one of the two keys: `only_one_of_keys` of `entry/key.rb`.
     if files.value.is_null() {
         return Key::Files { files: Vec::new(), prefix };
     }

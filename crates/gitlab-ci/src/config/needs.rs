@@ -29,8 +29,8 @@ const MAX_OTHER_PIPELINES: usize = 5;
 pub enum Owner {
     /// A job that runs a script. It may need jobs of this pipeline and of others.
     Job,
-    /// A job that starts a pipeline or shows the status of another project's. It may need jobs of this pipeline, or
-    /// that project.
+    /// A job that starts a pipeline, or mirrors the status of another project's pipeline. It may need jobs of this pipeline, or the
+    /// pipeline of that project.
     Bridge,
     /// A rule. It may need jobs of this pipeline.
     Rule,

@@ -25,7 +25,7 @@ impl<'text> Accepted<'text> {
         Self { text: Cow::Borrowed(text), dashes: Vec::new(), count: 0 }
     }
 
-    /// Rewrites the position at which the parser fails. Returns whether the rest may be valid.
+    /// Rewrites the text at the position where the parser fails. Returns whether it is worth parsing again.
     pub(super) fn accept(&mut self, at: usize) -> bool {
         let (before, rest) = self.text.split_at_checked(at).unwrap_or_default();
         let replacement = if rest.starts_with("-,") || rest.starts_with("-]") || rest.starts_with("-}") {
@@ -68,7 +68,8 @@ pub(super) fn refused_in_brackets(text: &str, rest: &str) -> Option<(&'static st
 const MAX_PARTS: usize = 3;
 
 /// Cuts a text at lines that begin with `---`, and returns the position and the content of each part. The white space after `---` is
-/// dropped, and with it the indentation of the next line. `documents` of `lib/gitlab/config/loader/multi_doc_yaml.rb`
+/// dropped, and with it the indentation of the next line. GitLab does the same: `documents` of
+/// `lib/gitlab/config/loader/multi_doc_yaml.rb`.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = (usize, &str)> {
     static DIVIDER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)^---[ \t\r\n\x0B\x0C]+").ok());
     let dividers = DIVIDER.as_ref().into_iter().flat_map(|divider| divider.find_iter(text)).take(MAX_PARTS - 1);
@@ -81,7 +82,7 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Finds a line before the first document for which libyaml finds no document, and returns libyaml's message.
+/// Finds the line before the first document because of which libyaml refuses the text, and returns libyaml's message.
 pub(super) fn no_document(text: &str) -> Option<(Range<usize>, &'static str)> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -100,7 +101,7 @@ pub(super) fn no_document(text: &str) -> Option<(Range<usize>, &'static str)> {
     None
 }
 
-/// Finds the first line that is neither blank, nor a comment, nor the end of a document.
+/// Returns the position of the first line that is neither blank, nor a comment, nor a single `---` or `...`, after its indentation.
 pub(super) fn content(text: &str) -> Option<usize> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {

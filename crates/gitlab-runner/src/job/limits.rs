@@ -1,4 +1,4 @@
-//! Scripts that a job's variables limit in time, and how they are stopped.
+//! Runs scripts with the time limits that a job's variables set, and stops scripts gracefully.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use crate::executor::{ScriptEnd, Session};
 use crate::job_settings::{self, DurationError};
 
 impl Attempt<'_> {
-    /// Stops the script, which may have minutes to end. If the pipeline is canceled meanwhile, the script has five seconds.
+    /// Stops the script. After SIGTERM, a script of the shell executor has `graceful_kill_timeout`, by default ten minutes, and any other
+    /// script has five seconds. If the pipeline is canceled meanwhile, the shell executor also allows only five seconds.
     pub(super) async fn stop_gracefully(&self, session: &mut Session) {
         tokio::select! {
             () = session.stop(true) => {}
@@ -39,6 +40,7 @@ impl Attempt<'_> {
         let kind = match limit {
             Ok(_) => "",
             Err(DurationError::Malformed) => "malformed",
+            // GitLab Runner's word for a negative duration.
             Err(DurationError::Negative) => "relative",
         };
         if !kind.is_empty() {

@@ -1,7 +1,7 @@
 //! Restores a checkout in a directory where an earlier job used it: only changed files are written again.
 //!
 //! A change is detected by the file's metadata, above all by the time of its last status change (`ctime`), which programs cannot set.
-//! That time is coarse, so the contents of a file that was written only just before are compared, as git does.
+//! That time is coarse. If a file was written just before the copy was complete, its content is compared, too, as git does.
 //! <https://git-scm.com/docs/racy-git>
 
 use std::collections::HashSet;
@@ -71,7 +71,8 @@ impl State {
 /// this directory; without it, or with another checkout, the directory is emptied first.
 ///
 /// # Errors
-/// Something cannot be read, written or removed. The content of the directory is undefined then: empty it before its next use.
+/// Something cannot be read, written or removed, or another job has changed the checkout. The content of the directory is undefined then:
+/// empty it before its next use.
 pub fn put(checkout: &Arc<Checkout>, dir: &Path, before: Option<Copied>) -> io::Result<Copied> {
     let before = before.filter(|before| Arc::ptr_eq(&before.checkout, checkout));
     // A job may have taken away permissions. Then the directory is created again.

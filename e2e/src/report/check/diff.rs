@@ -16,7 +16,7 @@ pub enum Trend {
     Worse,
     /// It passes, and did not pass before.
     Better,
-    /// It has another verdict, which is neither better nor worse: it failed before, and did not run now.
+    /// Another verdict, which is neither better nor worse, such as *not run* for a check that failed before.
     Changed,
     /// Only the newer report has it, and it does not fail.
     New,
@@ -89,12 +89,12 @@ impl<'report> Difference<'report> {
         self.changes.iter().any(|(trend, _)| *trend == Trend::Worse)
     }
 
-    /// The differences, for people.
+    /// The differences as text for the terminal.
     pub fn text(&self) -> String {
         let mut text = String::new();
         let version = |report: &Report| report.cluster.kubernetes.clone().unwrap_or_else(|| "unknown".to_owned());
         let facts = [
-            ("began", self.before.began_at.clone(), self.after.began_at.clone()),
+            ("started", self.before.began_at.clone(), self.after.began_at.clone()),
             ("Kubernetes", version(self.before), version(self.after)),
             ("e2e", self.before.product.version.clone(), self.after.product.version.clone()),
             ("mode", self.before.mode.clone(), self.after.mode.clone()),
@@ -162,7 +162,7 @@ mod tests {
     #[case(None, Some(Verdict::Failed), Some(Trend::Worse))]
     #[case(Some(Verdict::NotRun), Some(Verdict::Passed), Some(Trend::Better))]
     #[case(Some(Verdict::Failed), Some(Verdict::Passed), Some(Trend::Better))]
-    #[case::a_failure_that_is_no_longer_looked_for(Some(Verdict::Failed), Some(Verdict::NotRun), Some(Trend::Changed))]
+    #[case::a_failed_check_that_is_no_longer_run(Some(Verdict::Failed), Some(Verdict::NotRun), Some(Trend::Changed))]
     #[case(None, Some(Verdict::Passed), Some(Trend::New))]
     #[case(None, Some(Verdict::NotRun), Some(Trend::New))]
     #[case(Some(Verdict::Passed), None, Some(Trend::Gone))]

@@ -1,4 +1,4 @@
-//! The choices for the manifests that depend on the cluster: the class of the Ingress, and the architecture of the nodes.
+//! Chooses the values of the manifests that differ between clusters: the class of the Ingress and the architecture of the nodes.
 
 use std::collections::BTreeSet;
 
@@ -64,7 +64,7 @@ pub(super) fn architecture(given: Option<String>, nodes: &[String]) -> Result<(S
     };
     match (given, nodes) {
         (Some(given), _) => Ok(choice(&given, "selected with `--architecture`")),
-        (None, [one]) => Ok(choice(one, "that of all nodes")),
+        (None, [one]) => Ok(choice(one, "the architecture of all nodes")),
         // Without the right to list nodes, the default of the pipeline.
         (None, []) => Ok(choice("amd64", "the default of the pipeline, because the account cannot list the nodes")),
         (None, several) => Err(AmbiguousCluster::Architectures(several.join(", "))),
@@ -90,7 +90,7 @@ mod tests {
     #[case::only(None, &[("a", false)], Ok(Some(Exposure::Class("a".into()))))]
     #[case::none(None, &[], Ok(None))]
     #[case::several(None, &[("b", false), ("a", false)], Err(AmbiguousCluster::Classes("a, b".into())))]
-    fn the_class_is_that_of_the_cluster(
+    fn an_option_precedes_the_class_of_the_cluster(
         #[case] given: Option<Exposure>,
         #[case] classes: &[(&str, bool)],
         #[case] expected: Result<Option<Exposure>, AmbiguousCluster>,
@@ -104,7 +104,7 @@ mod tests {
     #[case::same(None, &["arm64"], Ok("arm64"))]
     #[case::unknown(None, &[], Ok("amd64"))]
     #[case::several(None, &["amd64", "arm64"], Err(AmbiguousCluster::Architectures("amd64, arm64".into())))]
-    fn the_architecture_is_that_of_the_nodes(
+    fn an_option_precedes_the_architecture_of_the_nodes(
         #[case] given: Option<&str>,
         #[case] nodes: &[&str],
         #[case] expected: Result<&str, AmbiguousCluster>,

@@ -64,7 +64,7 @@ fn a_script_runs_once_and_leaves_its_exit_code(#[case] script: &str, #[case] cod
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 #[test]
-fn without_signs_of_life_both_containers_end() {
+fn without_heartbeats_both_containers_end() {
     for shell in ["bash", "dash"] {
         let dir = dirs();
         let quick = |script: String| {
@@ -84,9 +84,9 @@ fn without_signs_of_life_both_containers_end() {
     }
 }
 
-/// The first process of a container survives what the script does to its own processes.
+/// If a script kills its wrapper, the first process of the container writes the exit code.
 #[test]
-fn a_script_that_kills_its_wrapper_has_an_end() {
+fn a_script_that_kills_its_wrapper_has_an_exit_code() {
     for shell in ["bash", "dash"] {
         let dir = dirs();
         let idle = here(&idle(), dir.path()).replace("sleep 2", "sleep 0.1");
@@ -114,7 +114,7 @@ fn a_script_that_kills_its_wrapper_has_an_end() {
     }
 }
 
-/// Otherwise the rest of the output would be lost when another program deletes the pod.
+/// When another program deletes the pod, the helper must end after the reader, or the rest of the output would be lost.
 #[test]
 fn the_helper_ends_after_the_output_is_read() {
     for shell in ["bash", "dash"] {

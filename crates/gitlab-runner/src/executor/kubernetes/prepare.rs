@@ -47,8 +47,9 @@ impl Kubernetes {
     /// Prepares a job: its images, its pod, and its services.
     ///
     /// # Errors
-    /// An image cannot be obtained (a failure of the job), or the cluster refuses the pod or cannot run it (a system failure). Objects that
-    /// were created until then are removed.
+    /// An image of the job cannot be obtained, or a variable is not allowed (failures of the job); the settings are invalid, the helper's
+    /// image cannot be obtained, or the cluster refuses the pod or cannot run it (system failures). Objects that were created until then
+    /// are removed.
     pub async fn prepare(&self, request: Request, log: &Arc<JobLog>) -> Result<Session, ExecutorError> {
         let config = &self.config.kubernetes;
         let settings = settings(config, &self.namespace, &request.variables)?;
@@ -130,7 +131,8 @@ impl Preparation<'_> {
         self.kubernetes.config.feature_flags.get(HONOR_ENTRYPOINT) == Some(&true)
     }
 
-    /// Adds to an error about a container that has ended at once that the image's entrypoint may be the cause.
+    /// If the image's entrypoint runs, it may be the cause when the job's container ends at the start. Then adds this to the error, and
+    /// makes it a failure of the job.
     fn with_entrypoint(&self, error: ExecutorError) -> ExecutorError {
         if !self.honors_entrypoint() || !error.message.starts_with(&format!("container {BUILD} ended")) {
             return error;
@@ -188,7 +190,7 @@ impl Preparation<'_> {
         startup::wait(watch, name, &title, limit, self.log).await
     }
 
-    /// The pod's warning events, without repetitions. They are for people, so an error is not one of the job.
+    /// The pod's warning events, without repetitions. They only inform the user, so an error while reading them does not fail the job.
     async fn warnings(&self, pod: &str) -> Vec<String> {
         let api = Api::<Event>::namespaced(self.kubernetes.client.clone(), &self.settings.namespace);
         let selected = ListParams::default().fields(&format!("involvedObject.name={pod},type=Warning"));
@@ -292,7 +294,7 @@ impl Preparation<'_> {
                 policy: image.policies.first().copied().flatten(),
                 command: command.clone(),
                 arguments: arguments.clone(),
-                // The script exports the variables itself: any user who can read the pod could read them here.
+                // Empty: the script exports the variables itself, because any user who can read the pod could read them here.
                 env: Vec::new(),
                 resources: self.settings.build.clone(),
                 user: image.user,
@@ -317,7 +319,7 @@ impl Preparation<'_> {
                     ContainerPlan {
                         role: Role::Service,
                         name: service.container.clone(),
-                        // With the flag, GitLab Runner keeps both of the image.
+                        // With FF_KUBERNETES_HONOR_ENTRYPOINT, GitLab Runner keeps the image's own entrypoint and command.
                         command: set(&request.image.entrypoint).filter(|_| !honors),
                         arguments: set(&request.command).filter(|_| !honors),
                         env: secret::environment(service, secret, data, self.log),
