@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use e2e::checks::target;
-use e2e::environment::setup::{self, Access, Setup};
+use e2e::environment::setup::{self, Access, DEPLOY_TOKEN_USER, Setup};
 use e2e::report;
 use gitlab_runner::executor::kubernetes::is_subdomain;
 use gitlab_runner::workspace::store::refuse_tracked_in;
@@ -37,7 +37,7 @@ pub(crate) struct SetupArguments {
     registry: String,
 
     /// The user with which the nodes pull images: the username of a deploy token
-    #[arg(long, default_value = "kubernetes", value_name = "USER")]
+    #[arg(long, default_value = DEPLOY_TOKEN_USER, value_name = "USER")]
     registry_user: String,
 
     /// The file with the password of this user: the deploy token [default: registry-password in --directory]
@@ -110,8 +110,8 @@ pub(crate) async fn run(arguments: SetupArguments) -> Outcome {
     }
     if !password.is_file() {
         let message = format!(
-            "there is no file {}: write the deploy token with the scope read_registry to it, or name another file with \
-             --registry-password-file",
+            "there is no file {}: write the deploy token with the scope read_registry to it (for a registry that is not \
+             GitLab's, the password of --registry-user), or name another file with --registry-password-file",
             password.display()
         );
         return Err(CliError::Usage(message));

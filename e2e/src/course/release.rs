@@ -41,7 +41,7 @@ fn verify(project: &Project) -> Verdict {
     Unsolved::unless(live.is_some_and(|live| live.name == environment.name), || {
         format!("the environment of the job is {}", environment.name)
     })?;
-    Unsolved::unless(matches!(environment.action, Action::Verify | Action::Access), || {
+    Unsolved::unless(matches!(environment.action, Action::Prepare | Action::Verify | Action::Access), || {
         "GitLab counts the job as a deployment to the environment".to_owned()
     })
 }

@@ -17,6 +17,9 @@ use super::command::quoted;
 /// The account and the namespace of GitLab's agent for Kubernetes.
 const AGENT: &str = "gitlab-agent";
 
+/// The username of the deploy token that the pages describe.
+pub const DEPLOY_TOKEN_USER: &str = "kubernetes";
+
 /// The preparation of a cluster for a project.
 pub struct Setup {
     /// `kubectl` for the cluster, quoted for a shell.

@@ -184,7 +184,9 @@ pub async fn finish(
     let (registry, addon_images) = if is_new {
         Box::pin(make(docker, images, plan, run, notify)).await?
     } else {
-        tokio::try_join!(ensure_registry(docker, images, plan, run, notify), async { Ok(addon_images(images).await?) })?
+        tokio::try_join!(ensure_registry(docker, images, plan, run, false, notify), async {
+            Ok(addon_images(images).await?)
+        })?
     };
     Box::pin(prepare(docker, plan, run, (&registry, &addon_images), is_new, notify)).await
 }
@@ -258,7 +260,8 @@ async fn make(
         logged_part(notify, "cluster", Some(plan.state.kind_log()), create).await?;
         Ok::<_, UpError>(addon_images)
     };
-    let (addon_images, registry) = tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, notify))?;
+    let (addon_images, registry) =
+        tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, true, notify))?;
     Ok((registry, addon_images))
 }
 
@@ -271,15 +274,24 @@ async fn pod_network(docker: &Docker, images: &Images, plan: &Plan, node: &str) 
     Ok(Some(images.obtain_one(&images::KUBE_ROUTER).await?.reference))
 }
 
+/// Starts the registry if it does not run.
 async fn ensure_registry(
     docker: &Docker,
     images: &Images,
     plan: &Plan,
     run: &RunId,
+    is_new_cluster: bool,
     notify: &EventSink<'_>,
 ) -> Result<Registry, UpError> {
     let image = images.obtain_one(&images::REGISTRY).await?;
-    Ok(part(notify, "registry", registry::ensure(docker, run, &image.reference, &plan.state)).await?.0)
+    let (registry, is_new) =
+        part(notify, "registry", registry::ensure(docker, run, &image.reference, &plan.state)).await?;
+    if is_new && !is_new_cluster {
+        notify(&Event::Note {
+            text: "the registry was not running: the new one is empty, and has another port and password",
+        });
+    }
+    Ok(registry)
 }
 
 /// Installs everything in the cluster concurrently. Any of it may exist already.

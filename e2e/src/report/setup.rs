@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::environment::setup::{ProjectVariable, Setup, Step};
+use crate::environment::setup::{DEPLOY_TOKEN_USER, ProjectVariable, Setup, Step};
 
 /// Everything as a script for a shell, whose comments describe what remains to be done in GitLab.
 pub fn script(setup: &Setup) -> String {
@@ -46,6 +46,12 @@ fn password(setup: &Setup) -> String {
     let file = setup.registry_password.display();
     let dir = setup.registry_password.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let dir = dir.display();
+    if setup.registry_user != DEPLOY_TOKEN_USER {
+        return comment(&format!(
+            "First write the password of {} at {} to {file}, for example with: (umask 077; mkdir -p {dir}; cat >{file})",
+            setup.registry_user, setup.registry
+        ));
+    }
     comment(&format!(
         "First create a deploy token in GitLab: Settings > Repository > Deploy tokens, username {}, scope read_registry.\nWrite it to {file}, for example with: (umask 077; mkdir -p {dir}; cat >{file})\n\
          The password of a job does not work here: GitLab revokes it when the job ends.",
@@ -112,7 +118,7 @@ mod tests {
             namespace: namespace.to_owned(),
             project: "group/demo".to_owned(),
             registry: "registry.example.com".to_owned(),
-            registry_user: "kubernetes".to_owned(),
+            registry_user: DEPLOY_TOKEN_USER.to_owned(),
             registry_password: PathBuf::from("target/e2e/setup/registry-password"),
             access,
             dir: PathBuf::from("target/e2e/setup"),
@@ -127,6 +133,17 @@ mod tests {
     #[test]
     fn a_script_for_an_agent_and_another_namespace() {
         insta::assert_snapshot!(script(&setup("demo", Access::Agent("staging".to_owned()))));
+    }
+
+    #[test]
+    fn another_user_has_a_password_instead_of_a_deploy_token() {
+        let setup = Setup { registry_user: "robot".to_owned(), ..setup("gitlab", Access::Token { hours: 720 }) };
+        let text = script(&setup);
+        assert!(
+            text.contains("First write the password of robot at registry.example.com to target/e2e/setup/"),
+            "{text}"
+        );
+        assert!(!text.contains("deploy token"), "{text}");
     }
 
     #[test]
