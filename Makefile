@@ -50,13 +50,21 @@ EXCLUSIVE = shared:: policies:: restart:: stop:: course::a_new_kind_of_object
 
 .PHONY: test-cluster
 test-cluster: ## Run the tests against the cluster of `make up`
+	failed=0; \
+	$(MAKE) --no-print-directory test-cluster-parallel || failed=$$?; \
+	$(MAKE) --no-print-directory test-cluster-exclusive || failed=$$?; \
+	exit $$failed
+
+.PHONY: test-cluster-parallel
+test-cluster-parallel:
 	# The saboteurs record their rows here; .ci/matrix compares them with docs/saboteurs.md.
 	rm -rf target/e2e/saboteurs
 	# More threads than cores, because these tests often wait; with more, a machine with two cores is too busy for some time limits.
-	failed=0; \
-	cargo test --locked -p e2e --test cluster -- --test-threads 4 $(EXCLUSIVE:%=--skip %) || failed=$$?; \
-	cargo test --locked -p e2e --test cluster -- --test-threads 2 $(EXCLUSIVE) || failed=$$?; \
-	exit $$failed
+	cargo test --locked -p e2e --test cluster -- --test-threads 4 $(EXCLUSIVE:%=--skip %)
+
+.PHONY: test-cluster-exclusive
+test-cluster-exclusive:
+	cargo test --locked -p e2e --test cluster -- --test-threads 2 $(EXCLUSIVE)
 
 .PHONY: test-variants
 test-variants: ## Run the tests that `make test-cluster` leaves out, mostly variants of others, against the cluster of `make up`
@@ -110,10 +118,16 @@ style:
 	cargo fmt --all --check --manifest-path crates/gitlab-runner/fuzz/Cargo.toml
 
 .PHONY: lint
-lint: style ## Check structure, translations, formatting, clippy and docs; a warning is an error
+lint: lint-code lint-docs ## Check structure, translations, formatting, clippy and docs; a warning is an error
+
+.PHONY: lint-code
+lint-code: style
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	# With the same packages and features, so that their dependencies are not checked again.
 	cargo clippy --locked --workspace --all-features --test browser --test cluster --test engine --test lifecycle -- -D warnings
+
+.PHONY: lint-docs
+lint-docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	# The fuzz targets, without the C++ library that they are linked with.
 	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path crates/gitlab-ci/fuzz/Cargo.toml --target-dir target
