@@ -99,7 +99,7 @@ impl Rehearsal {
         let mut objects = Vec::new();
         for call in self.calls.iter().filter(|call| call.is("kubectl", "apply")) {
             // kubectl takes several files in one value, separated by commas.
-            for file in call.values(&["-f", "--filename"]).flat_map(|value| value.split(',')) {
+            for file in call.values(&["-f", "--filename"]).into_iter().flat_map(|value| value.split(',')) {
                 let text = std::fs::read_to_string(call.dir.join(file));
                 let text = text.map_err(|error| Unsolved(format!("kubectl apply: {file}: {error}")))?;
                 objects.extend(manifest::parse(file, &text)?);

@@ -72,7 +72,9 @@ fn missing_parts_are_repaired(sandbox: &Sandbox) {
     assert_eq!(status.status.code(), Some(1));
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(text.contains("Not ready: Ingress controller, Prometheus, deployer, registry."), "{text}");
-    run(&mut sandbox.e2e(&["up"]));
+    let output = sandbox.e2e(&["up"]).output().expect("e2e runs");
+    assert!(output.status.success(), "{}", error(&output));
+    assert!(error(&output).contains("the registry was not running: the new one is empty"), "{}", error(&output));
     assert!(sandbox.is_complete());
     let node = format!("{NAME}-control-plane");
     let trusted = docker(&["exec", &node, "cat", "/etc/containerd/certs.d/registry.gitlab-k8s-demo.test/ca.crt"]);
