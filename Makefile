@@ -67,11 +67,12 @@ test-cluster-exclusive:
 	cargo test --locked -p e2e --test cluster -- --test-threads 2 $(EXCLUSIVE)
 
 .PHONY: test-variants
-test-variants: ## Run the tests that `make test-cluster` leaves out, mostly variants of others, against the cluster of `make up`
+test-variants: ## Run the tests that CI leaves out, mostly variants of others; needs the cluster of `make up`
 	cargo test --locked -p e2e --test cluster -- --test-threads 4 --ignored
+	cargo test --locked -p e2e --test lifecycle -- --test-threads 1 --ignored
 
 .PHONY: test-lifecycle
-test-lifecycle: ## Run the tests that create clusters, kill the harness and clean up: 15 minutes
+test-lifecycle: ## Run the tests that create clusters, kill the harness and clean up: 10 minutes
 	cargo test --locked -p e2e --test lifecycle -- --test-threads 1
 
 .PHONY: test-versions

@@ -38,6 +38,7 @@ live: {stage: deploy, script: echo, environment: live, rules: [{if: $CI_COMMIT_T
 const IDENTITY: [&str; 6] = ["-c", "user.name=Test", "-c", "user.email=test@gitlab.test", "-c", "commit.gpgSign=false"];
 
 #[test]
+#[ignore = "it runs the whole pipeline again: make test-variants"]
 fn an_existing_cluster_with_another_pipeline() {
     let sandbox = Sandbox::restricted_with_workers();
     run(&mut sandbox.e2e(&["up"]));

@@ -6,7 +6,7 @@ use crate::sandbox::{NAME, Sandbox};
 use crate::support::{docker, eventually, run};
 
 /// Number of kills. The environment variable `KILLS` overrides it.
-const KILLS: u64 = 3;
+const KILLS: u64 = 2;
 
 /// Longer than a cluster takes to come up, so that a kill may happen while it comes up or afterwards. The environment variable
 /// `KILLS_WITHIN` overrides it: 240 seconds cover every part of the scenario.

@@ -97,6 +97,7 @@ fn the_pull_secret_has_a_wrong_password() {
 }
 
 #[test]
+#[ignore = "a variant: make test-variants"]
 fn the_image_is_of_a_registry_that_does_not_exist() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("elsewhere");
