@@ -184,9 +184,15 @@ pub async fn finish(
     let (registry, addon_images) = if is_new {
         Box::pin(make(docker, images, plan, run, notify)).await?
     } else {
-        tokio::try_join!(ensure_registry(docker, images, plan, run, false, notify), async {
-            Ok(addon_images(images).await?)
-        })?
+        let addon_images = async { Ok(addon_images(images).await?) };
+        let ((registry, is_new_registry), addon_images) =
+            tokio::try_join!(ensure_registry(docker, images, plan, run, notify), addon_images)?;
+        if is_new_registry {
+            notify(&Event::Note {
+                text: "the registry was not running: the new one is empty, and has another port and password",
+            });
+        }
+        (registry, addon_images)
     };
     Box::pin(prepare(docker, plan, run, (&registry, &addon_images), is_new, notify)).await
 }
@@ -260,8 +266,8 @@ async fn make(
         logged_part(notify, "cluster", Some(plan.state.kind_log()), create).await?;
         Ok::<_, UpError>(addon_images)
     };
-    let (addon_images, registry) =
-        tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, true, notify))?;
+    let (addon_images, (registry, _)) =
+        tokio::try_join!(make_cluster, ensure_registry(docker, images, plan, run, notify))?;
     Ok((registry, addon_images))
 }
 
@@ -274,24 +280,16 @@ async fn pod_network(docker: &Docker, images: &Images, plan: &Plan, node: &str) 
     Ok(Some(images.obtain_one(&images::KUBE_ROUTER).await?.reference))
 }
 
-/// Starts the registry if it does not run.
+/// Starts the registry if it does not run. Returns it, and whether it is new.
 async fn ensure_registry(
     docker: &Docker,
     images: &Images,
     plan: &Plan,
     run: &RunId,
-    is_new_cluster: bool,
     notify: &EventSink<'_>,
-) -> Result<Registry, UpError> {
+) -> Result<(Registry, bool), UpError> {
     let image = images.obtain_one(&images::REGISTRY).await?;
-    let (registry, is_new) =
-        part(notify, "registry", registry::ensure(docker, run, &image.reference, &plan.state)).await?;
-    if is_new && !is_new_cluster {
-        notify(&Event::Note {
-            text: "the registry was not running: the new one is empty, and has another port and password",
-        });
-    }
-    Ok(registry)
+    Ok(part(notify, "registry", registry::ensure(docker, run, &image.reference, &plan.state)).await?)
 }
 
 /// Installs everything in the cluster concurrently. Any of it may exist already.

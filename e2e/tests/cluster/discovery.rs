@@ -137,7 +137,7 @@ spec: {controller: traefik.io/ingress-controller}
 ";
 
 #[test]
-#[ignore = "a variant: make test-variants"]
+#[ignore = "CI has no time for it: make test-variants"]
 fn a_controller_without_an_address_is_reached_through_the_api_server() {
     let _deployer = DEPLOYER.read();
     let _class = Cleanup(vec!["ingressclass/second".into()]);

@@ -187,7 +187,7 @@ fn is_applied(manifest: &str) -> bool {
 
 /// Without a mutation, the measurements agree with the checks.
 #[test]
-#[ignore = "a variant: make test-variants"]
+#[ignore = "CI has no time for it: make test-variants"]
 fn an_intact_environment_meets_every_claim() {
     let _deployer = DEPLOYER.read();
     let _cleanup = crate::saboteurs::intact("measured");

@@ -33,7 +33,7 @@ fn a_quota_with_enough_room_and_default_limits_fail_no_check() {
 
 /// Room for the pods of the service, and for none of a rollout or a check.
 #[test]
-#[ignore = "a variant: make test-variants"]
+#[ignore = "CI has no time for it: make test-variants"]
 fn a_quota_without_room_for_another_pod_is_named() {
     let namespace = with_quota("condition-full", 2);
     let full = "ResourceQuota team, requested: pods=1, used: pods=2, limited: pods=2";

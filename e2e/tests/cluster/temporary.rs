@@ -138,7 +138,7 @@ pub(crate) fn assert_cause_reported_and_removed(output: &Output, image: &str) {
 }
 
 #[test]
-#[ignore = "a variant: make test-variants"]
+#[ignore = "CI has no time for it: make test-variants"]
 fn a_check_that_is_terminated_removes_its_namespace() {
     let _controller = Controller::install();
     let (child, _) = start_check();

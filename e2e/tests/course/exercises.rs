@@ -52,12 +52,12 @@ fn each_answer_is_accepted() {
 fn the_answers_are_accepted_one_on_top_of_the_other() {
     let student = Student::new();
     let is_patch = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "patch");
-    let answers = project_exercises().map(|exercise| (exercise.id.to_string(), solution(&exercise.id.to_string(), "")));
-    let answers: Vec<_> = answers.filter(|(_, path)| is_patch(path)).collect();
-    for (_, path) in &answers {
+    let ids = project_exercises().map(|exercise| exercise.id.to_string());
+    let answers: Vec<_> = ids.map(|id| (solution(&id, ""), id)).filter(|(path, _)| is_patch(path)).collect();
+    for (path, _) in &answers {
         student.apply(path);
     }
-    for (id, _) in &answers {
+    for (_, id) in &answers {
         assert_done(id, &student.verify(id).output().expect("e2e runs"));
     }
 }

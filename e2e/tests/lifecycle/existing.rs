@@ -129,8 +129,6 @@ fn changed(dir: &Path) -> PathBuf {
     change("stages: [test, ", "stages: [test, announce, ");
     change("    - cargo test --locked -p app --lib --test router\n", "    - cargo --version\n");
     change("    - cargo test --locked -p app --test binary\n", "    - cargo --version\n");
-    // Nothing measures this binary, so it need not be fast.
-    change("    - make build\n", "    - CARGO_PROFILE_RELEASE_OPT_LEVEL=0 make build\n");
     pipeline.push_str(
         "\nannounce:\n  extends: .rust\n  stage: announce\n  cache: []\n  script: echo \"$CI_COMMIT_REF_NAME\"\n",
     );

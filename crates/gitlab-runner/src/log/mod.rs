@@ -1,7 +1,8 @@
 //! The log of a job: its masked output with timestamps, in a file as GitLab stores it, and line by line as events.
 //!
 //! Every line of the file starts with the time, a space, `00`, the stream (`O` or `E`), and a space. A `+` replaces the last space if the
-//! line continues the previous line of that stream. <https://docs.gitlab.com/administration/cicd/job_logs/>, GitLab Runner's `FF_TIMESTAMPS`
+//! line continues the previous line of that stream. <https://docs.gitlab.com/administration/cicd/job_logs/>, GitLab Runner's
+//! `FF_TIMESTAMPS`
 
 mod line;
 mod stored;

@@ -164,11 +164,7 @@ fn log(
             }
         }
         Change::Prints(name, line) => {
-            let printed = Running { has_printed: true, ..Running::new(at, INTERVAL) };
-            match running.get_mut(&**name) {
-                Some(running) => *running = printed,
-                None => drop(running.insert(name.to_string(), printed)),
-            }
+            running.insert(name.to_string(), Running { has_printed: true, ..Running::new(at, INTERVAL) });
             return Some(format!("{name:name_width$} | {line}"));
         }
         Change::Ends(name) => drop(running.remove(&**name)),

@@ -86,7 +86,7 @@ fn the_job_passes_with_its_own_account_and_fails_when_a_service_leads_nowhere() 
 }
 
 #[test]
-#[ignore = "a variant: make test-variants"]
+#[ignore = "CI has no time for it: make test-variants"]
 fn a_job_that_is_deleted_reports_the_interruption_and_removes_its_pods() {
     let _installation = installation();
     let _environment = intact("deleted");

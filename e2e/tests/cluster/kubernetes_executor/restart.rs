@@ -12,7 +12,7 @@ const COUNT: &str = "a: {script: ['for i in $(seq 40); do echo line $i; sleep 0.
 
 /// The kubelet starts the API server again, after a pause that grows with each restart. The job ends before or after that.
 #[test]
-#[ignore = "a variant: make test-variants"]
+#[ignore = "CI has no time for it: make test-variants"]
 fn a_restart_of_the_api_server_costs_no_line_and_leaves_nothing() {
     let namespace = Namespace::alone();
     let job = namespace.start(COUNT, "", "line 5");

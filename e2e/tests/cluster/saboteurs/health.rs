@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{QUICK, WITHOUT_PODS, caught, container, intact, patch, patch_pods};
+use super::{QUICK, WITHOUT_PODS, caught, container, intact, patch, patch_pods, with};
 use crate::fixture::DEPLOYER;
 
 #[test]
@@ -12,7 +12,7 @@ fn the_readiness_probe_requests_a_path_that_succeeds_too_early() {
     let probe =
         json!({"readinessProbe": {"httpGet": {"path": "/livez"}, "initialDelaySeconds": 0, "periodSeconds": 1}});
     patch_pods("hasty", &container(probe));
-    caught("hasty", "readiness", &[WITHOUT_PODS.as_slice(), &["readiness"]].concat(), "500", &[]);
+    caught("hasty", "readiness", &with(&WITHOUT_PODS, "readiness"), "500", &[]);
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn the_liveness_probe_requests_a_path_that_always_succeeds() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("immortal");
     patch_pods("immortal", &container(json!({"livenessProbe": {"httpGet": {"path": "/version"}}})));
-    caught("immortal", "liveness", &[QUICK.as_slice(), &["liveness"]].concat(), "0 restarts", &[]);
+    caught("immortal", "liveness", &with(&QUICK, "liveness"), "0 restarts", &[]);
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn the_liveness_probe_runs_once_an_hour() {
     let _cleanup = intact("patient");
     patch_pods("patient", &container(json!({"livenessProbe": {"periodSeconds": 3600}})));
     // Three periods, plus the manifest's timeout of two seconds for the last probe.
-    caught("patient", "liveness", &[WITHOUT_PODS.as_slice(), &["liveness"]].concat(), "up to 10802 s", &[]);
+    caught("patient", "liveness", &with(&WITHOUT_PODS, "liveness"), "up to 10802 s", &[]);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn there_is_no_readiness_probe() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("probeless");
     patch_pods("probeless", &container(json!({"readinessProbe": null})));
-    let failure = caught("probeless", "readiness", &[WITHOUT_PODS.as_slice(), &["readiness"]].concat(), "", &[]);
+    let failure = caught("probeless", "readiness", &with(&WITHOUT_PODS, "readiness"), "", &[]);
     // The second text is that of a node so busy that the pod became Ready only after the service.
     let texts = ["500", "Ready as soon as its containers run"];
     assert!(failure["seen"].as_str().is_some_and(|seen| texts.iter().any(|text| seen.contains(text))), "{failure}");
@@ -61,7 +61,7 @@ fn there_is_no_liveness_probe() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("unwatched");
     patch_pods("unwatched", &container(json!({"livenessProbe": null})));
-    caught("unwatched", "liveness", &[WITHOUT_PODS.as_slice(), &["liveness"]].concat(), "no liveness probe", &[]);
+    caught("unwatched", "liveness", &with(&WITHOUT_PODS, "liveness"), "no liveness probe", &[]);
 }
 
 #[test]

@@ -56,6 +56,11 @@ pub(crate) const QUICK: [&str; 11] = [
 pub(crate) const WITHOUT_PODS: [&str; 8] =
     ["registry", "rbac", "pod-security", "deployment", "service", "scraping", "ingress", "version"];
 
+/// These checks, and one more.
+fn with(checks: &[&'static str], more: &'static str) -> Vec<&'static str> {
+    [checks, &[more]].concat()
+}
+
 /// Maximum time of a check that stops early, in seconds.
 const MAX_EARLY_STOP: f64 = 60.0;
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    COMMIT, WITHOUT_PODS, assert_causes, caught, container, failing, intact, patch, patch_pods, record_reported,
+    COMMIT, WITHOUT_PODS, assert_causes, caught, container, failing, intact, patch, patch_pods, record_reported, with,
 };
 use crate::fixture::DEPLOYER;
 
@@ -30,7 +30,7 @@ fn all_pods_are_replaced_at_once() {
     let _deployer = DEPLOYER.read();
     let _cleanup = intact("reckless");
     patch("deployment", "reckless", &json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}}));
-    fails_requests("reckless", &[WITHOUT_PODS.as_slice(), &["rollout"]].concat(), "its strategy is Recreate");
+    fails_requests("reckless", &with(&WITHOUT_PODS, "rollout"), "its strategy is Recreate");
 }
 
 #[test]
