@@ -34,7 +34,7 @@ pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<impl I
     Ok(([(CONTENT_TYPE, TEXT_FORMAT)], text.map_err(failure)?))
 }
 
-/// `GET /health`: readiness as the article's service reports it: status 500 and the body `500`, then status 200 and the body `200`.
+/// `GET /health`: readiness as the article's service reports it: status and body are 200 while the service is ready, otherwise 500.
 pub(crate) async fn health(State(state): State<Arc<AppState>>) -> (StatusCode, &'static str) {
     match state.health.ready() {
         Ok(()) => (StatusCode::OK, "200"),
@@ -42,7 +42,7 @@ pub(crate) async fn health(State(state): State<Arc<AppState>>) -> (StatusCode, &
     }
 }
 
-/// `GET /readyz`: readiness with the usual status codes: 503 and the reason, then 200.
+/// `GET /readyz`: readiness with the usual status codes: 200 while the service is ready, otherwise 503 and the reason.
 pub(crate) async fn readyz(State(state): State<Arc<AppState>>) -> (StatusCode, String) {
     match state.health.ready() {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),

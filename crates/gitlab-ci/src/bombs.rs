@@ -130,7 +130,7 @@ fn refuses_a_file(#[case] text: String, #[case] expected: &str) {
 #[case::a_long_pattern(
     "include: {local: a.yml, inputs: {a: x}}\n".to_owned(),
     format!("spec: {{inputs: {{a: {{regex: '{}'}}}}}}\n---\nb: {{script: x}}\n", "(".repeat(5000)),
-    "`a` input: the RegEx pattern is longer than 4096 bytes"
+    "`a` input: the RegEx pattern is longer than the 4096 bytes that this program supports"
 )]
 fn refuses_included_files(#[case] text: String, #[case] included: String, #[case] expected: &str) {
     let lint = read(&text, &included);

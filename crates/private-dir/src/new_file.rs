@@ -57,7 +57,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.name.is_empty() {
-            // The file stays under its temporary name. `drop` cannot report the error.
+            // If this fails, the file stays under its temporary name: `drop` cannot report the error.
             let _ = self.dir.remove_file(&self.name);
         }
     }

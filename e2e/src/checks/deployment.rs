@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, SeccompProfile};
 use kube::ResourceExt;
 
 use super::check::{Evidence, Outcome};
-use super::environment::{Environment, object_ref};
+use super::environment::{Environment, object_ref, scale};
 use super::failure::expected;
 use super::registry::{Image, container, image};
 use crate::environment::cluster::ready;
@@ -27,32 +27,32 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let deployment = environment.deployment().await?;
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     if replicas < 2 {
-        let failure = expected("two replicas").actual(replicas).caused_by(
-            "the Deployment was scaled down: the service does not respond while its only pod is replaced",
-            "run `kubectl scale --replicas=2`, or apply the manifest again",
+        let failure = expected("at least two replicas").actual(replicas).caused_by(
+            "the Deployment has fewer than two replicas: no other pod responds while a pod is replaced",
+            format!("run `{}`, or apply the manifest again", scale(&deployment)),
         );
         return Err(with_diagnostics(failure, &environment, &deployment).await);
     }
     let image = image(&deployment);
     deployed_image(&environment, &deployment, &image).await?;
     evidence.add(format!("{replicas} of {replicas} replicas of {image} are available"));
-    let missing = missing_labels(&deployment, &environment.reference);
-    if !missing.is_empty() {
-        let failure =
-            expected("labels app, ref and track on the pods").actual(format!("no {}", missing.join(", "))).caused_by(
-                "the manifest's labels were changed, but the Service and the job `stop` find pods by them",
-                "keep `app`, `ref` and `track` in the template's labels",
-            );
+    let wrong = wrong_labels(&deployment, &environment.reference);
+    if !wrong.is_empty() {
+        let wanted = format!("labels app, ref={} and track on the pods", environment.reference);
+        let failure = expected(wanted).actual(wrong.join(", ")).caused_by(
+            "the labels of the pod template were changed; the Service selects pods by `app` and `ref`",
+            "restore `app`, `ref` and `track` in the labels of the template",
+        );
         return Err(with_diagnostics(failure, &environment, &deployment).await);
     }
     evidence.add(format!("labels app, ref={} and track", environment.reference));
     let spec = deployment.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap_or_default();
     let violations = unsafe_settings(&spec);
     if !violations.is_empty() {
-        let wanted = "the security context of the `restricted` Pod Security Standard";
+        let wanted = "a pod without unneeded access: the `restricted` Pod Security Standard, a read-only root file system, no API token";
         let failure = expected(wanted).actual(violations.join(", ")).caused_by(
-            "the pod has more privileges than the service needs",
-            "copy the securityContext from manifests/deployment.yaml",
+            "the pod has more access than the service needs",
+            "restore the pod template of manifests/deployment.yaml: its securityContext, no API token, nothing of the node",
         );
         return Err(with_diagnostics(failure, &environment, &deployment).await);
     }
@@ -95,17 +95,17 @@ async fn deployed_image(environment: &Environment, deployment: &Deployment, imag
     Ok(())
 }
 
-fn missing_labels(deployment: &Deployment, reference: &str) -> Vec<&'static str> {
+/// What is wrong with the labels of the pod template.
+fn wrong_labels(deployment: &Deployment, reference: &str) -> Vec<String> {
     let metadata = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.clone()).unwrap_or_default();
     let labels = metadata.labels.unwrap_or_default();
-    let mut missing: Vec<_> = ["app", "ref", "track"].into_iter().filter(|key| !labels.contains_key(*key)).collect();
-    if labels.get("ref").is_some_and(|value| value != reference) {
-        missing.push("ref of this environment");
-    }
-    missing
+    let missing = ["app", "ref", "track"].into_iter().filter(|key| !labels.contains_key(*key));
+    let mut wrong: Vec<_> = missing.map(|key| format!("no {key}")).collect();
+    wrong.extend(labels.get("ref").filter(|value| *value != reference).map(|value| format!("ref={value}")));
+    wrong
 }
 
-/// The settings that violate the `restricted` Pod Security Standard, and other unneeded access.
+/// Settings that violate the `restricted` Pod Security Standard (not all of them are checked), and other unneeded access.
 /// <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
 fn unsafe_settings(spec: &PodSpec) -> Vec<String> {
     let mut violations = Vec::new();
@@ -121,7 +121,10 @@ fn unsafe_settings(spec: &PodSpec) -> Vec<String> {
         (spec.host_pid == Some(true), "the pod sees the node's processes"),
         (spec.host_ipc == Some(true), "the pod shares the node's IPC namespace"),
         (has_host_path, "the pod mounts a directory of the node"),
-        (spec.automount_service_account_token != Some(false), "the pod has a token for the API server"),
+        (
+            spec.automount_service_account_token != Some(false),
+            "the pod does not set automountServiceAccountToken: false",
+        ),
     ];
     violations.extend(facts.iter().filter(|(is_so, _)| *is_so).map(|(_, what)| (*what).to_owned()));
     violations

@@ -209,7 +209,7 @@ impl Environment {
             .with(&self.diagnostics(&deployment).await)
             .hint(
                 "the Deployment is scaled to 0, or the cluster rejects its pods because of a quota or an admission webhook",
-                "run `kubectl scale --replicas=2`; the events of the ReplicaSet show why its pods are rejected",
+                format!("run `{}`; the events of the ReplicaSet show why its pods are rejected", scale(&deployment)),
             ))
     }
 
@@ -321,6 +321,12 @@ pub(super) fn is_of_proxy(status: u16, body: &str) -> bool {
 pub(super) fn is_replaced(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     !pod.owner_references().is_empty() && matches!(phase, Some("Failed" | "Succeeded"))
+}
+
+/// The command that scales a Deployment to the two replicas of the manifest.
+pub(super) fn scale(deployment: &Deployment) -> String {
+    let namespace = deployment.namespace().unwrap_or_default();
+    format!("kubectl --namespace {namespace} scale deployment/{} --replicas=2", deployment.name_any())
 }
 
 /// The name of an object in messages.

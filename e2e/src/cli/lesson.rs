@@ -19,7 +19,7 @@ use super::{EXIT_FAILED, Outcome, connect, write};
 /// Runs the lessons of the course: each shows a real failure and its cause, and that the remedy removes it
 ///
 /// Needs the cluster of `e2e up`, or an existing one. Exit codes: 0 every lesson showed its failure and its remedy,
-/// 1 a lesson did not, 2 the command line is wrong, 3 the cluster does not answer.
+/// 1 a lesson did not, 2 the command line is wrong, 3 the cluster or the container engine does not answer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LessonArguments {
     /// Lessons to run [default: all]

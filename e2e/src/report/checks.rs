@@ -53,7 +53,7 @@ pub fn text(checks: &[Record]) -> String {
     let _ = writeln!(text, "{}", table.trim_fmt());
     for check in checks {
         if let Some(failure) = &check.failure {
-            let _ = write!(text, "\n{}", explained(check, failure));
+            let _ = write!(text, "\n{}", describe_briefly(check, failure));
         }
     }
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
@@ -65,13 +65,13 @@ pub fn text(checks: &[Record]) -> String {
     text
 }
 
-/// A failure with its first details. The causes that the cluster shows are the first.
-pub fn explained(check: &Record, failure: &Failure) -> String {
+/// A failure with its first details, among them the causes that the cluster shows: `Failure::explained_by` puts them first.
+pub fn describe_briefly(check: &Record, failure: &Failure) -> String {
     with_details(check, failure, MAX_DETAILS)
 }
 
 /// A failure with all of its details.
-pub fn describe_failure(check: &Record, failure: &Failure) -> String {
+pub fn describe_in_full(check: &Record, failure: &Failure) -> String {
     with_details(check, failure, usize::MAX)
 }
 
@@ -87,7 +87,7 @@ fn with_details(check: &Record, failure: &Failure, max: usize) -> String {
         let _ = writeln!(text, "  | {line}");
     }
     if let Some(more @ 1..) = details.len().checked_sub(max) {
-        let _ = writeln!(text, "  | … {more} more: `--format json`, or the report of `e2e run`");
+        let _ = writeln!(text, "  | … {more} more lines: see `--format json`, or the report of `e2e run`");
     }
     text
 }

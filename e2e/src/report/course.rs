@@ -30,7 +30,7 @@ pub fn verdict(exercise: &Exercise, verdict: &Verdict) -> String {
     }
 }
 
-/// The last line: what to do next.
+/// The last line: the number of exercises that are done, and what to do next if some are not.
 pub fn summary(done: usize, all: usize) -> String {
     if done == all {
         format!("{done} of {all} done\n")

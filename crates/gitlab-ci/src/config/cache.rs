@@ -101,8 +101,8 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
     let Some(mapping) = node.mapping() else {
         let Some(text) = node.text() else {
             let error = reader.misfit(node.span, path, "should be a hash, a string or a symbol");
-            if let Some(text) = node.scalar() {
-                error.help(format!("put it in quotes: `\"{text}\"`"));
+            if node.scalar().is_some() {
+                error.help("put it in quotes");
             }
             return Key::Default;
         };

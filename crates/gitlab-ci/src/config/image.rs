@@ -152,8 +152,8 @@ fn read_options<'node>(
             _ => continue,
         };
         let error = reader.complain(entry.value.span, &path, &message);
-        if let Some(text) = entry.value.scalar().filter(|text| !text.is_empty()) {
-            error.help(format!("put it in quotes: `\"{text}\"`"));
+        if entry.value.scalar().is_some_and(|text| !text.is_empty()) {
+            error.help("put it in quotes");
         }
     }
     Some(mapping)

@@ -20,8 +20,9 @@ pub struct Need {
 /// The maximum number of needs: `ci_needs_size_limit`.
 pub(super) const MAX_NEEDS: usize = 50;
 
-/// `NEEDS_CROSS_PIPELINE_DEPENDENCIES_LIMIT`
-const MAX_OTHER_PIPELINES: usize = 5;
+/// `NEEDS_CROSS_PIPELINE_DEPENDENCIES_LIMIT`, and `NEEDS_CROSS_PROJECT_DEPENDENCIES_LIMIT` of GitLab Premium: the maximum number of needs
+/// from other pipelines of this project, and of needs from other projects.
+const MAX_OTHERS: usize = 5;
 
 /// The owner of a list of needs, which decides the allowed kinds: `allowed_needs` of `entry/job.rb`, `entry/bridge.rb`
 /// and `entry/rules/rule.rb`.
@@ -54,9 +55,11 @@ pub fn read(node: &Node, path: &str, owner: Owner, reader: &mut Reader<'_>) -> V
     node.flatten(&mut flat);
     // `lib/gitlab/config/entry/factory.rb` turns an empty item into an entry without a type, which `entry/needs.rb` leaves out.
     flat.retain(|item| !item.is_null());
-    let others = flat.iter().filter(|item| item.get("job").and_then(|_| item.get("pipeline")).is_some()).count();
-    if others > MAX_OTHER_PIPELINES {
-        reader.complain(node.span, path, &format!("config must be less than or equal to {MAX_OTHER_PIPELINES}"));
+    for place in ["pipeline", "project"] {
+        let others = flat.iter().filter(|item| item.get("job").and_then(|_| item.get(place)).is_some()).count();
+        if others > MAX_OTHERS {
+            reader.complain(node.span, path, &format!("config must be less than or equal to {MAX_OTHERS}"));
+        }
     }
     flat.into_iter().filter_map(|item| read_need(item, path, owner, reader)).collect()
 }

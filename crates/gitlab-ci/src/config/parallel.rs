@@ -108,8 +108,8 @@ fn read_matrix(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Matri
                     Value::String(text) | Value::Symbol(text) | Value::Integer(text) => texts.push(Arc::clone(text)),
                     _ => {
                         let error = reader.complain(value.span, &variables, PAIRS);
-                        if let Some(text) = value.scalar() {
-                            error.help(format!("quote the value: '{text}'"));
+                        if value.scalar().is_some() {
+                            error.help("put the value in quotes");
                         }
                     }
                 }

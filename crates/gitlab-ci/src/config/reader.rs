@@ -159,10 +159,10 @@ impl<'diagnostics> Reader<'diagnostics> {
     ) -> Option<T> {
         let message = "config should be a duration";
         let Some(text) = node.string() else {
-            let number = node.scalar().unwrap_or_default();
+            let is_number = node.scalar().is_some_and(|number| !number.is_empty());
             let error = self.complain(node.span, path, message);
-            if !number.is_empty() {
-                error.help(format!("it must be a string: `\"{number} seconds\"`"));
+            if is_number {
+                error.help("it must be a string with a unit, for example `10 minutes`");
             }
             return None;
         };

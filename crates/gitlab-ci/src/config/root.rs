@@ -215,7 +215,7 @@ fn read_workflow(node: &Node, diagnostics: &mut Diagnostics) -> Workflow {
 }
 
 /// The maximum length of the name of a pipeline, in characters.
-const MAX_NAME_LENGTH: usize = 255;
+pub(crate) const MAX_NAME_LENGTH: usize = 255;
 
 /// Reads `workflow:name`. `entry/workflow.rb` checks its length. The code that removes white space around it fails for anything but a
 /// string: `lib/gitlab/ci/yaml_processor/result.rb`

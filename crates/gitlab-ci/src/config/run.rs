@@ -1,13 +1,13 @@
 //! `run`: steps instead of a script. `app/validators/json_schemas/run_steps.json`
 //!
-//! A step may have one of two forms. GitLab reports what is wrong by each of them; here, only the form that the step
-//! looks like counts.
+//! A step runs a `script`, or refers to a `step` or `func`. GitLab reports the errors against both forms. This check
+//! reports only those of the form that the step resembles.
 
 use super::reader::Reader;
 use super::schema::Schema;
 use crate::yaml::node::{Mapping, Node};
 
-/// Checks the keyword. No step runs here.
+/// Checks the keyword. This program does not run steps.
 pub(super) fn check(node: &Node, reader: &mut Reader<'_>) {
     let mut schema = Schema { reader, path: " run" };
     for (index, step) in schema.array(node, "").unwrap_or_default().iter().enumerate() {
@@ -55,7 +55,7 @@ impl Schema<'_, '_> {
         }
     }
 
-    /// The place of a function: a text, `git` or `oci`.
+    /// Checks the reference to a step or function: a string, or a hash with `git` or `oci`.
     fn check_reference(&mut self, node: &Node, at: &str) {
         let Some(mapping) = node.mapping() else {
             self.string(node, at);

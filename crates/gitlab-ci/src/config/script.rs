@@ -17,11 +17,13 @@ pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<Text> {
         }
         let message = "config should be a string or a nested array of strings up to 10 levels deep";
         let error = reader.complain(wrong.span, path, message);
-        match (&wrong.value, wrong.scalar()) {
-            (Value::Mapping(_), _) if wrong.span != node.span => {
+        match &wrong.value {
+            Value::Mapping(_) if wrong.span != node.span => {
                 error.help("`: ` turns the command into a hash: put it in quotes");
             }
-            (_, Some(text)) => error.help(format!("put it in quotes: `\"{text}\"`")),
+            _ if wrong.scalar().is_some() => {
+                error.help("put it in quotes");
+            }
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ mod pattern;
 pub use self::braces::GlobError;
 use self::pattern::Pattern;
 
-/// The maximum number of comparisons of `rules:exists`. If more would be required, the clause is true.
+/// The maximum number of comparisons of `rules:changes`, and of `rules:exists`. If more would be required, the clause is true.
 const MAX_COMPARISONS: usize = 50_000;
 
 /// A compiled path pattern.
@@ -48,8 +48,12 @@ impl Glob {
 /// Whether any of `patterns` matches any of `paths`: the clause `rules:changes`.
 /// `lib/gitlab/ci/build/rules/rule/clause/changes.rb`
 ///
-/// A pattern that cannot be compiled matches nothing.
+/// A pattern that cannot be compiled matches nothing. If the patterns would require more than 50,000 comparisons, GitLab
+/// compares none of them, and the clause is true.
 pub fn any_matches(patterns: &[String], paths: &[String]) -> bool {
+    if patterns.len().saturating_mul(paths.len()) > MAX_COMPARISONS {
+        return true;
+    }
     let globs: Vec<Glob> = patterns.iter().filter_map(|pattern| Glob::new(pattern).ok()).collect();
     paths.iter().any(|path| globs.iter().any(|glob| glob.is_match(path)))
 }
@@ -76,7 +80,7 @@ pub fn any_exists(patterns: &[String], paths: &[String]) -> bool {
             return true;
         }
     }
-    rest.len().saturating_mul(paths.len()) > MAX_COMPARISONS || any_matches(&rest, paths)
+    any_matches(&rest, paths)
 }
 
 /// Whether a pattern has no wildcards. A backslash does not count as one: GitLab does not look for it.
@@ -190,6 +194,8 @@ mod tests {
         assert!(!any_exists(&["x*".to_owned()], &paths));
         assert!(any_exists(&["x*".to_owned(), "y*".to_owned()], &paths));
         assert!(!any_exists(&["x*".to_owned(), "y".to_owned(), "**/*.z".to_owned()], &paths));
+        assert!(!any_matches(&["x".to_owned()], &paths));
+        assert!(any_matches(&["x".to_owned(), "y".to_owned()], &paths));
     }
 
     #[test]

@@ -143,8 +143,17 @@ impl Loader<'_, '_> {
             self.diagnostics.warning(item.span, message).help("name the file: `file: PATH`");
         }
         let files = files.map(|node| node.sequence().unwrap_or(std::slice::from_ref(node))).unwrap_or_default();
-        let files = files.iter().filter_map(Node::string).map(|file| file.trim_start_matches('/').to_owned());
-        files.map(|file| include(Some(file))).collect()
+        let mut includes = Vec::new();
+        for file in files {
+            if let Some(path) = file.string() {
+                includes.push(include(Some(path.trim_start_matches('/').to_owned())));
+            } else {
+                let message = format!("Included file `{}` needs to be a string", file.json());
+                self.diagnostics.error(file.span, message);
+                self.lacks_files = true;
+            }
+        }
+        includes
     }
 }
 

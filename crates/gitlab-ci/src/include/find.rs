@@ -92,19 +92,27 @@ impl Loader<'_, '_> {
     /// Finds a file of another project or address, in the directory that replaces that project or address.
     fn elsewhere(&mut self, include: &Include, home: &Home) -> Option<Found> {
         let Include { kind, target, file, span, .. } = include;
-        let (project, files) = parts(kind, target, file.as_deref());
+        if let Some(message) = invalid_address(include) {
+            explain_expansion(self.diagnostics.error(*span, message), include);
+            return None;
+        }
+        let (named, files) = parts(kind, target, file.as_deref());
+        // GitLab finds projects in any case: `file/project.rb`.
+        let in_case = |name: &str| if *kind == "project" { name.to_lowercase() } else { name.to_owned() };
+        let project = in_case(named);
+        let mut searched = None;
         let whole = file.as_ref().map_or_else(|| target.clone(), |file| format!("{target}/{file}"));
         let mut replacements: Vec<_> = self.environment.directories.iter().collect();
         // The longest name is the most specific one.
         replacements.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         for (name, dir) in replacements {
             // A path that is a file replaces exactly this file.
-            if *name == whole
+            if in_case(name) == in_case(&whole)
                 && let Ok(text) = std::fs::read_to_string(dir)
             {
                 return Some(Found { name: dir.display().to_string(), text, home: home.clone() });
             }
-            let rest = if name == kind { Some(project) } else { below(project, name) };
+            let rest = if name == kind { Some(&*project) } else { below(&project, &in_case(name)) };
             let Some(rest) = rest else { continue };
             let root = if rest.is_empty() { dir.clone() } else { dir.join(rest) };
             // `include:local` in a project's file or in a component refers to that project. Templates and remote files
@@ -122,14 +130,64 @@ impl Loader<'_, '_> {
                 if let Some(text) = Directory(dir.clone()).read(&below) {
                     return Some(Found { name: dir.join(below).display().to_string(), text, home: inner });
                 }
+                searched.get_or_insert_with(|| (name, dir, below));
             }
+        }
+        if let Some((name, dir, below)) = searched {
+            let message = match (*kind, file) {
+                ("project", Some(file)) => format!("Project `{target}` file `{file}` does not exist!"),
+                _ => format!("include:{kind} `{whole}` does not exist"),
+            };
+            let error = self.diagnostics.error(*span, message);
+            if dir.exists() {
+                error.help(format!("`--include {name}={}` has no file `{below}`", dir.display()));
+            } else {
+                error.help(format!("the path of `--include {name}={}` does not exist", dir.display()));
+            }
+            return None;
         }
         let error = self.diagnostics.error(*span, format!("include:{kind} `{whole}` is not in this project"));
         error.help(format!(
-            "specify its directory: --include {project}=DIR, or --include {kind}=DIR for all includes of that kind"
+            "specify its directory: --include {named}=DIR, or --include {kind}=DIR for all includes of that kind"
         ));
         None
     }
+}
+
+/// Why GitLab refuses the address of an include from elsewhere before it looks for the file.
+fn invalid_address(include: &Include) -> Option<String> {
+    let Include { kind, target, file, .. } = include;
+    match (*kind, file) {
+        // `file/project.rb`: `matching?`
+        ("project", Some(file)) if target.trim().is_empty() => {
+            Some(no_subkey(&serde_json::json!({ "project": target, "file": file })))
+        }
+        // `file/base.rb`: `validate_location!`
+        ("project", Some(file)) if !is_yaml(file) => {
+            Some(format!("Included file `{file}` does not have YAML extension!"))
+        }
+        ("remote", _) if !is_yaml(target) => Some(format!("Included file `{target}` does not have YAML extension!")),
+        ("template", _) if !target.ends_with(".gitlab-ci.yml") => {
+            Some(format!("Template file `{target}` is not a valid location!"))
+        }
+        ("component", _) if !is_component(target) => {
+            Some(format!("component '{target}' - the component path is not supported"))
+        }
+        // `file/artifact.rb`: in `trigger:include`, another part of GitLab reads the include.
+        ("artifact", _) => {
+            Some("Including configs from artifacts is only allowed when triggering child pipelines".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Whether an address is `HOST/PROJECT/NAME@VERSION`: `match?` of `lib/gitlab/ci/components/instance_path.rb`. The host may be a variable
+/// that is not known here.
+fn is_component(address: &str) -> bool {
+    let Some((path, version)) = address.split_once('@') else { return false };
+    let host = path.split('/').next().unwrap_or_default();
+    let is_host = host.contains(['.', ':', '$']) || host == "localhost";
+    !version.is_empty() && is_host && path.split('/').count() > 2
 }
 
 /// Returns the name that a directory may replace, and the paths of the candidate files in the directory.

@@ -141,13 +141,14 @@ impl Input<'_> {
         Some(own.or(default).filter(|value| !value.is_null()).map_or(nothing, |value| coerced(value, kind)))
     }
 
-    /// The type of the input, or `None` if it is unknown, which the check of the header reports.
+    /// The type of the input. `None` if it is unknown: the check of the header or [`Self::report_unknown_kind`] reports that.
     fn kind(&self) -> Option<&'static str> {
         let Some(kind) = self.definition().get("type") else { return Some("string") };
         TYPES.into_iter().find(|known| kind.string() == Some(known))
     }
 
-    /// `build_inputs!` of `lib/ci/inputs/builder.rb`, for a type that the check of the header accepts.
+    /// Reports a type that the check of the header accepts and GitLab then refuses: null, or a symbol. `build_inputs!` of
+    /// `lib/ci/inputs/builder.rb`
     fn report_unknown_kind(&self, diagnostics: &mut Diagnostics) {
         let node = self.definition().get("type").filter(|kind| !diagnostics.has_error_in(kind.span));
         if let Some(node) = node {
@@ -225,35 +226,39 @@ impl Input<'_> {
             let message = format!("`{text}` cannot be used because it is not in the list of {article}allowed options");
             self.complain(value.span, &message, diagnostics);
         }
-        if let Some(pattern) = self.definition().get("regex").and_then(Node::string) {
-            self.check_pattern(pattern, &text, value.span, whose, diagnostics);
+        if let Some(regex) = self.definition().get("regex") {
+            self.check_pattern(regex, &text, value.span, whose, diagnostics);
         }
         Some(())
     }
 
-    fn check_pattern(&self, pattern: &str, text: &str, span: Span, whose: &str, diagnostics: &mut Diagnostics) {
+    /// Compares `text`, the value at `span`, with the pattern of the input.
+    fn check_pattern(&self, regex: &Node, text: &str, span: Span, whose: &str, diagnostics: &mut Diagnostics) {
+        let Some(pattern) = regex.string() else { return };
         if pattern.len() > MAX_PATTERN_LENGTH {
-            let message = format!("the RegEx pattern is longer than {MAX_PATTERN_LENGTH} bytes");
-            self.complain(span, &message, diagnostics);
+            let message =
+                format!("the RegEx pattern is longer than the {MAX_PATTERN_LENGTH} bytes that this program supports");
+            self.complain(regex.span, &message, diagnostics);
             return;
         }
         let message = match pattern::compile_bare(pattern) {
             Ok(compiled) if compiled.is_match(text) => return,
             Ok(_) => format!("{whose} value does not match required RegEx pattern"),
             Err(error) => {
-                self.complain(span, "invalid regular expression", diagnostics).help(error.to_string());
+                self.complain(regex.span, "invalid regular expression", diagnostics).help(error.to_string());
                 return;
             }
         };
         let diagnostic = self.complain(span, &message, diagnostics);
-        // `lib/gitlab/untrusted_regexp.rb`, unlike its `ruby_syntax.rb` for expressions
+        // GitLab compiles `regex` without delimiters (`lib/gitlab/untrusted_regexp.rb`); only expressions use `/…/`
+        // (`untrusted_regexp/ruby_syntax.rb`).
         if let Some(bare) = pattern.strip_prefix('/').and_then(|it| it.strip_suffix('/')) {
             diagnostic.help(format!("slashes are a part of the pattern here; write it without them: {bare}"));
         }
     }
 }
 
-/// Converts a value to the type of its input. For a string input, any value becomes a string: Ruby's `to_s`. For other types, a
+/// Converts a value to the type of its input. For a string input, any value but null becomes a string: Ruby's `to_s`. For other types, a
 /// string is parsed as JSON, because the inputs of a pipeline are always strings. `coerced_value` of
 /// `lib/ci/inputs/base_input.rb`
 fn coerced(value: &Node, kind: &str) -> Node {

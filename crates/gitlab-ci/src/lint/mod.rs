@@ -60,7 +60,7 @@ pub fn lint(path: &str, environment: &Environment<'_>) -> Lint {
     let may_lack = |name: &str| has_missing && mapping.get(name).is_some_and(|job| job.value.get("extends").is_some());
     let resolved = reference::resolve(&extended, &mut lint.diagnostics);
     let configuration = root::read(&resolved, root.span, &may_lack, &mut lint.diagnostics);
-    // The checks between jobs take quadratic time, so a configuration that is too large skips them.
+    // Reports a configuration that exceeds the memory limit, and skips the checks between its jobs, which take quadratic time.
     if extent::check(&configuration, &mut lint.diagnostics) {
         check(&configuration, &mut lint.diagnostics);
     }

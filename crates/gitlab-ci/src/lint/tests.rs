@@ -229,8 +229,37 @@ fn a_file_overrides_its_includes() {
 )]
 #[case::empty_file("include: ci/empty.yml\n", ".gitlab-ci.yml:1:10: Local file `ci/empty.yml` is empty!")]
 #[case::elsewhere(
+    "include: {template: Auto.gitlab-ci.yml}\n",
+    ".gitlab-ci.yml:1:10: include:template `Auto.gitlab-ci.yml` is not in this project (specify its directory: --include Auto.gitlab-ci.yml=DIR, or --include template=DIR for all includes of that kind)"
+)]
+// `lib/gitlab/ci/config/external/file/`, `lib/gitlab/ci/components/instance_path.rb`
+#[case::template_with_another_name(
     "include: {template: Auto.yml}\n",
-    ".gitlab-ci.yml:1:10: include:template `Auto.yml` is not in this project (specify its directory: --include Auto.yml=DIR, or --include template=DIR for all includes of that kind)"
+    ".gitlab-ci.yml:1:10: Template file `Auto.yml` is not a valid location!"
+)]
+#[case::text_file_of_a_project(
+    "include: {project: g/p, file: x.txt}\n",
+    ".gitlab-ci.yml:1:10: Included file `x.txt` does not have YAML extension!"
+)]
+#[case::number_as_a_file(
+    "include: {project: g/p, file: [5]}\n",
+    ".gitlab-ci.yml:1:32: Included file `5` needs to be a string"
+)]
+#[case::address_with_a_query(
+    "include: 'https://a.test/x.yml?b=c'\n",
+    ".gitlab-ci.yml:1:10: Included file `https://a.test/x.yml?b=c` does not have YAML extension!"
+)]
+#[case::component_without_a_version(
+    "include: {component: a.test/g/p/c}\n",
+    ".gitlab-ci.yml:1:10: component 'a.test/g/p/c' - the component path is not supported"
+)]
+#[case::component_without_a_host(
+    "include: {component: g/p/c@1}\n",
+    ".gitlab-ci.yml:1:10: component 'g/p/c@1' - the component path is not supported"
+)]
+#[case::artifact(
+    "include: {artifact: x.yml, job: a}\n",
+    ".gitlab-ci.yml:1:10: Including configs from artifacts is only allowed when triggering child pipelines"
 )]
 #[case::itself("include: .gitlab-ci.yml\n", ".gitlab-ci.yml:1:10: Maximum of 150 nested includes are allowed!")]
 fn reports_invalid_includes(#[case] include: &str, #[case] expected: &str) {
@@ -308,6 +337,19 @@ fn reads_includes_of_other_projects_from_directories(#[case] include: &str, #[ca
     let lint = lint(".gitlab-ci.yml", &environment);
     assert_eq!(complaints(&lint), Vec::<String>::new());
     assert_eq!(lint.configuration.unwrap().jobs.keys().map(|name| &**name).collect::<Vec<_>>(), [job]);
+}
+
+#[test]
+fn a_missing_file_of_a_given_directory_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (given, help) in [(dir.path().to_owned(), "has no file `a.yml`"), (dir.path().join("none"), "does not exist")] {
+        let files = Map([(".gitlab-ci.yml", "include: {project: Group/P, file: a.yml}\n".to_owned())].into());
+        let directories = [("group/p".to_owned(), given)].into();
+        let environment = Environment { directories: &directories, ..Environment::new(&files) };
+        let found = complaints(&lint(".gitlab-ci.yml", &environment)).join("\n");
+        assert!(found.starts_with(".gitlab-ci.yml:1:10: Project `Group/P` file `a.yml` does not exist!"), "{found}");
+        assert!(found.contains(help), "{found}");
+    }
 }
 
 #[test]

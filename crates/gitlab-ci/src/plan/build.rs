@@ -15,10 +15,11 @@ use super::job_variables::{
 };
 use super::{Plan, PlannedEnvironment, PlannedJob, Skipped};
 use crate::changes::Compared;
+use crate::config::environment::is_valid_name;
 use crate::config::job::Job;
 use crate::config::needs::Need;
 use crate::config::reader::Text;
-use crate::config::root::Configuration;
+use crate::config::root::{Configuration, MAX_NAME_LENGTH};
 use crate::config::variables::YamlVariable;
 use crate::config::when::When;
 use crate::expression::Variables;
@@ -108,6 +109,9 @@ pub fn build(configuration: &Configuration, context: &Context, project: &Project
         Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty()))
     });
     let name = name.transpose().map_err(|error: ExpansionError| plan_error(error.into()))?.flatten();
+    if name.as_ref().is_some_and(|name: &String| name.chars().count() > MAX_NAME_LENGTH) {
+        return Err(PlanError::Name);
+    }
     let variables = VariableBuilder::new(context, project.project_variables, base, top, name.clone());
     Builder { configuration, context, project, variables }.plan(name)
 }
@@ -238,6 +242,16 @@ impl Builder<'_> {
         // `lib/gitlab/ci/pipeline/seed/processable/resource_group.rb`
         let resource_group =
             group.map(|(group, simple)| for_texts(&resource_group_variables(simple, name.as_ref()))?.expand(group));
+        let failure = job.environment.as_ref().filter(|it| it.name.is_some()).and_then(|_| {
+            let name = name.as_ref().map_or("", |name| &name.name);
+            (!is_valid_name(name)).then(|| {
+                format!(
+                    "This job could not be executed because it would create an environment with an invalid parameter: the name \
+                     `{name}` must have 1 to 255 letters, digits, spaces and -_/${{}}. and may not start or end with /; use \
+                     CI_COMMIT_REF_SLUG instead of CI_COMMIT_REF_NAME in it"
+                )
+            })
+        });
         let environment = job.environment.as_ref().zip(name).map(|(environment, name)| {
             Ok(PlannedEnvironment {
                 name: name.name,
@@ -257,10 +271,12 @@ impl Builder<'_> {
             needs: None,
             environment: environment.transpose()?,
             image: image.transpose()?,
-            resource_group: resource_group.transpose()?,
+            // GitLab silently runs a job without its group if the key is invalid.
+            resource_group: resource_group.transpose()?.filter(|key| is_valid_name(key)),
             node: instance.node,
             variables: known.written,
             reason: admitted.reason,
+            failure,
             job: Arc::clone(job),
         };
         Ok(Candidate { job, instance: instance.clone(), needs: admitted.needs })

@@ -17,6 +17,9 @@ pub enum PlanError {
     /// The pipeline would have no jobs. Contains the jobs of the file with the reasons.
     #[error("The resulting pipeline would have been empty. Review the rules configuration for the relevant jobs.")]
     Empty(Vec<(Arc<str>, Reason)>),
+    /// `workflow:name` has become too long. `lib/gitlab/ci/pipeline/chain/populate_metadata.rb`
+    #[error("Failed to build pipeline metadata! Name is too long (maximum is 255 characters)")]
+    Name,
     /// The variables of a job form a cycle or become too large.
     #[error("{job}: {error}")]
     Variables {

@@ -147,6 +147,8 @@ impl<'plan> VariableBuilder<'plan> {
         let given_tier = environment.tier.as_ref().map(|tier| tier.value.to_string());
         let tier = given_tier.unwrap_or_else(|| predefined::guess_tier(&name).to_owned());
         let slug = environment_slug(&name);
+        // `expanded_deployment_tier` of `app/models/concerns/ci/deployable.rb`; the variable has the text as written.
+        let expanded_tier = if tier.contains(['$', '%']) { for_texts(&simple)?.expand(&tier)? } else { tier.clone() };
         let mut variables = simple;
         let list = predefined::environment_variables(&name, environment.action, &tier);
         add_predefined(&mut variables, list, Origin::Predefined);
@@ -160,7 +162,7 @@ impl<'plan> VariableBuilder<'plan> {
                 add_predefined(&mut variables, std::iter::once(slug).chain(url), Origin::Environment);
             }
         }
-        Ok((variables, Some(EnvironmentName { name, slug, tier })))
+        Ok((variables, Some(EnvironmentName { name, slug, tier: expanded_tier })))
     }
 }
 

@@ -70,6 +70,8 @@ pub struct PlannedJob {
     pub variables: Collection,
     /// Why the job is in the pipeline.
     pub reason: Reason,
+    /// Why GitLab creates the job as failed, so that it never runs: `environment_creation_failure`.
+    pub failure: Option<String>,
 }
 
 impl PlannedJob {

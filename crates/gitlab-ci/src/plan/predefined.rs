@@ -11,6 +11,7 @@ use super::context::{Context, RefKind, Source};
 use super::instances::Instance;
 use crate::config::environment::Action;
 use crate::config::job::Job;
+use crate::gitlab_version::GitlabVersion;
 use crate::variables::collection::Origin;
 use crate::variables::slug::slugify;
 
@@ -62,7 +63,9 @@ fn commit_variables(context: &Context) -> Vec<(&'static str, String)> {
     let commit = &context.commit;
     let message = truncated(&commit.message);
     let title = title(message);
-    let rest = message.split_once('\n').map_or("", |(_, rest)| rest).trim_start_matches('\n');
+    // `app/models/commit.rb`: the rest starts with the empty line after the title.
+    let rest = message.split_once('\n').map_or("", |(_, rest)| rest);
+    let rest = rest.strip_suffix('\n').map_or(rest, |rest| rest.strip_suffix('\r').unwrap_or(rest));
     let description = if title.chars().count() < MAX_TITLE_LENGTH { rest } else { message };
     vec![
         ("CI_COMMIT_SHA", commit.sha.clone()),
@@ -161,8 +164,16 @@ fn project_variables(context: &Context) -> Vec<(&'static str, String)> {
     let server = context.server.trim_end_matches('/');
     let host = server.split_once("://").map_or(server, |(_, host)| host);
     let config = &context.config_path;
+    let root = namespace.split('/').next().unwrap_or_default();
+    // The variables that came with later versions: the table of <https://docs.gitlab.com/ci/variables/predefined_variables/>.
+    let later = [
+        (GitlabVersion::new(18, 0), "CI_DEFAULT_BRANCH_SLUG", slugify(&context.default_branch)),
+        (GitlabVersion::new(18, 3), "CI_PROJECT_TOPICS", String::new()),
+        (GitlabVersion::new(19, 0), "CI_PROJECT_ROOT_NAMESPACE_SLUG", slugify(root)),
+    ];
+    let later = later.into_iter().filter(|(since, ..)| context.version >= *since).map(|(_, key, value)| (key, value));
     let kind = if context.kind == RefKind::Tag { "tags" } else { "heads" };
-    vec![
+    let always = [
         ("GITLAB_FEATURES", String::new()),
         ("CI_PROJECT_ID", ID.to_owned()),
         ("CI_PROJECT_NAME", name.to_owned()),
@@ -173,7 +184,7 @@ fn project_variables(context: &Context) -> Vec<(&'static str, String)> {
         ("CI_PROJECT_NAMESPACE", namespace.to_owned()),
         ("CI_PROJECT_NAMESPACE_ID", ID.to_owned()),
         ("CI_PROJECT_NAMESPACE_SLUG", slugify(namespace)),
-        ("CI_PROJECT_ROOT_NAMESPACE", namespace.split('/').next().unwrap_or_default().to_owned()),
+        ("CI_PROJECT_ROOT_NAMESPACE", root.to_owned()),
         ("CI_PROJECT_URL", format!("{server}/{path}")),
         ("CI_PROJECT_VISIBILITY", "private".to_owned()),
         ("CI_PROJECT_REPOSITORY_LANGUAGES", String::new()),
@@ -181,7 +192,8 @@ fn project_variables(context: &Context) -> Vec<(&'static str, String)> {
         ("CI_DEFAULT_BRANCH", context.default_branch.clone()),
         ("CI_CONFIG_PATH", config.clone()),
         ("CI_CONFIG_REF_URI", format!("{host}/{path}//{config}@refs/{kind}/{}", context.ref_name)),
-    ]
+    ];
+    always.into_iter().chain(later).collect()
 }
 
 /// Returns the variables of a job. `predefined_variables_from_job_attr` of `lib/gitlab/ci/variables/builder.rb`
@@ -302,7 +314,7 @@ mod tests {
                 sha: "0123456789abcdef0123456789abcdef01234567".to_owned(),
                 author: "A B <a@b.test>".to_owned(),
                 timestamp: "2026-01-31T10:20:30+01:00".to_owned(),
-                message: "Title\n\nMore of it.".to_owned(),
+                message: "Title\n\nMore of it.\n".to_owned(),
             },
             before: None,
             tag_message: "good".to_owned(),

@@ -71,10 +71,16 @@ pub fn text(plan: &Plan, sources: &Sources) -> String {
         }
         let _ = writeln!(text, "\n{}", table.trim_fmt());
     }
+    for (job, failure) in plan.jobs.iter().filter_map(|job| Some((job, job.failure.as_ref()?))) {
+        let _ = writeln!(text, "\n{} fails before it runs: {failure}", job.name);
+    }
     text
 }
 
 fn when(job: &PlannedJob) -> String {
+    if job.failure.is_some() {
+        return "fails".to_owned();
+    }
     let words = match job.when {
         When::OnSuccess => "on success",
         When::OnFailure => "on failure",
@@ -114,7 +120,7 @@ fn describe_reason(reason: &Reason, sources: &Sources) -> String {
 /// Does not occur in practice: every part has a representation in JSON.
 pub fn json(plan: &Plan, sources: &Sources) -> Result<String, serde_json::Error> {
     let job = |job: &PlannedJob| {
-        json!({
+        let mut object = json!({
             "name": job.name,
             "stage": job.job.stage.value,
             "when": job.when,
@@ -127,7 +133,11 @@ pub fn json(plan: &Plan, sources: &Sources) -> Result<String, serde_json::Error>
             "image": job.image,
             "resource_group": job.resource_group,
             "reason": describe_reason(&job.reason, sources),
-        })
+        });
+        if let Some(failure) = &job.failure {
+            object["failure"] = Value::from(failure.as_str());
+        }
+        object
     };
     let document = json!({
         "pipeline": {

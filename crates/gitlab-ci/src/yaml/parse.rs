@@ -174,7 +174,15 @@ impl Composer<'_> {
                 let value = match read {
                     Plain::Value(value) => value,
                     Plain::Refused(class) => {
-                        self.refuse_class(span, class).help(format!("quote it: '{text}'"));
+                        // Psych ignores the quotes of a scalar with a tag.
+                        let remedy = if tag.is_some() { "remove the tag, and quote the text" } else { "quote it" };
+                        self.refuse_class(span, class).help(format!("{remedy}: '{text}'"));
+                        Value::String(text.as_ref().into())
+                    }
+                    Plain::NotText => {
+                        let error = self.diagnostics.error(span, "the content of `!!binary` is not UTF-8 text");
+                        error
+                            .help("GitLab stores only UTF-8 text: encode the text again as UTF-8, or remove the value");
                         Value::String(text.as_ref().into())
                     }
                 };

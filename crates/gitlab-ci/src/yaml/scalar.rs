@@ -12,6 +12,8 @@ pub(super) enum Plain {
     Value(Value),
     /// The text becomes an object of this class, which GitLab does not permit.
     Refused(&'static str),
+    /// Decoded binary content that is not UTF-8.
+    NotText,
 }
 
 /// Determines the value of the plain scalar `text`.
@@ -234,6 +236,7 @@ mod tests {
         match resolve(text) {
             Plain::Value(value) => super::super::node::Node::new(Span { file, start: 0, end: 0 }, value).json(),
             Plain::Refused(class) => json!({ "refused": class }),
+            Plain::NotText => json!("not text"),
         }
     }
 

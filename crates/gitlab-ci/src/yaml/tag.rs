@@ -15,7 +15,7 @@ pub(super) fn resolve(tag: &Tag, text: &str) -> Plain {
         "!ruby/symbol" | "!ruby/sym" => Plain::Value(Value::Symbol(text.into())),
         "!!binary" | "!binary" => match decode(text) {
             Some(text) => string(&text),
-            None => Plain::Refused("binary text that is not UTF-8"),
+            None => Plain::NotText,
         },
         "!!float" | "!float" => match scalar::resolve(text) {
             Plain::Value(Value::Integer(whole)) => Plain::Value(Value::Float(format!("{whole}.0").into())),

@@ -74,7 +74,7 @@ pub struct KubernetesConfig {
     pub scheduler: Option<String>,
     /// Capabilities to add to all containers.
     pub cap_add: Vec<String>,
-    /// Capabilities to drop from all containers.
+    /// Capabilities to drop from containers without a `cap_drop` of their own.
     pub cap_drop: Vec<String>,
     /// The resources of the job's container.
     pub build: ResourceConfig,
@@ -103,7 +103,7 @@ pub struct ResourceConfig {
     pub maxima: BTreeMap<&'static str, String>,
 }
 
-/// Regular expressions that the values of a job's variables must match; a job cannot set a value without an expression.
+/// Regular expressions that the values of a job's variables must match. A job cannot change a setting that has no expression.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OverwriteConfig {
     /// `KUBERNETES_NAMESPACE_OVERWRITE`
@@ -196,9 +196,9 @@ pub struct SecurityConfig {
     pub allow_privilege_escalation: Option<bool>,
     /// Whether the image's files cannot be changed.
     pub read_only_root_filesystem: Option<bool>,
-    /// Capabilities to add.
+    /// Capabilities to add to those of [`KubernetesConfig::cap_add`].
     pub cap_add: Vec<String>,
-    /// Capabilities to drop; they replace those of the runner.
+    /// Capabilities to drop, in place of [`KubernetesConfig::cap_drop`].
     pub cap_drop: Vec<String>,
     /// The seccomp profile.
     pub seccomp_profile: Option<SeccompProfile>,

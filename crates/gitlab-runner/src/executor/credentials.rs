@@ -30,7 +30,8 @@ struct Login {
 
 /// The content of the user's own `config.json`.
 pub(super) fn user_config() -> Option<String> {
-    let dir = std::env::var_os("DOCKER_CONFIG").map(std::path::PathBuf::from);
+    // An empty value counts as not set, as in Docker's own client.
+    let dir = std::env::var_os("DOCKER_CONFIG").filter(|dir| !dir.is_empty()).map(std::path::PathBuf::from);
     let dir = dir.or_else(|| Some(std::env::home_dir()?.join(".docker")))?;
     std::fs::read_to_string(dir.join("config.json")).ok()
 }
@@ -81,7 +82,7 @@ fn credentials(address: &str, username: &str, password: &str) -> DockerCredentia
     }
 }
 
-/// Whether credentials for an address, a registry or a path in one, apply to an image. Returns the length of the matching part of the
+/// Whether credentials for `address` (a registry, or a path in a registry) apply to an image. Returns the length of the matching part of the
 /// image's name: the longest match wins.
 fn covers(address: &str, image: &str) -> Option<usize> {
     let address = address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');

@@ -16,6 +16,8 @@ pub enum FailureReason {
     JobExecutionTimeout,
     /// The runner, the engine or the machine failed.
     RunnerSystemFailure,
+    /// The name of the job's environment is invalid.
+    EnvironmentCreationFailure,
 }
 
 impl FailureReason {
@@ -25,6 +27,7 @@ impl FailureReason {
             Self::ScriptFailure => "script_failure",
             Self::JobExecutionTimeout => "job_execution_timeout",
             Self::RunnerSystemFailure => "runner_system_failure",
+            Self::EnvironmentCreationFailure => "environment_creation_failure",
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::workspace::archive::Packed;
 use crate::workspace::checkout::Blob;
 use crate::workspace::draft::{self, Draft};
 use crate::workspace::job_dirs::JobDirs;
-use crate::workspace::selection::{Finding, Selection};
+use crate::workspace::selection::{Finding, Selection, Unusable};
 use gitlab_ci::config::cache::Key;
 use gitlab_ci::config::reader::Text;
 
@@ -273,14 +273,17 @@ impl Attempt<'_> {
     fn report(&self, packed: &Packed, job_dirs: &JobDirs) {
         for Finding { pattern, count } in &packed.findings {
             match count {
-                None => self.log.warn(&format!(
+                Err(Unusable::Outside) => self.log.warn(&format!(
                     "processPath: artifact path is not a subpath of project directory: {pattern}"
                 )),
-                Some(0) => self.log.warn(&format!(
+                Err(Unusable::TooManyAlternatives) => self.log.warn(&format!(
+                    "{pattern}: its braces expand to too many alternatives, so it is ignored; use several patterns"
+                )),
+                Ok(0) => self.log.warn(&format!(
                     "{pattern}: no matching files. Ensure that the artifact path is relative to the working directory ({})",
                     job_dirs.project
                 )),
-                Some(count) => {
+                Ok(count) => {
                     self.log.say(&format!("{pattern}: found {count} matching artifact files and directories"));
                 }
             }

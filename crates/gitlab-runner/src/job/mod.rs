@@ -72,6 +72,10 @@ struct Attempt<'run> {
 /// reports.
 pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv: &[Variable]) -> JobOutcome {
     let planned = &pipeline.plan[index];
+    if let Some(reason) = &planned.failure {
+        let failure = Some((FailureReason::EnvironmentCreationFailure, None));
+        return JobOutcome { failure, reason: reason.clone(), ..JobOutcome::default() };
+    }
     let deferred = match deferred_variables(pipeline, planned).await {
         Ok(deferred) => deferred,
         Err(outcome) => return *outcome,

@@ -7,6 +7,7 @@
 mod line;
 mod stored;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -29,6 +30,9 @@ pub const LAST_LINES: usize = 20;
 
 /// Maximum length of a line in bytes, in memory and in events. The file has the complete line.
 const MAX_LINE_LENGTH: usize = 16 * 1024;
+
+/// Size of the buffer of the file, in bytes: a piece of output is at most as large.
+const BUFFER: usize = 64 * 1024;
 
 /// The log of a job.
 pub struct JobLog {
@@ -78,7 +82,7 @@ impl JobLog {
         limit: usize,
         notify: Arc<EventSink>,
     ) -> Self {
-        let file = BufWriter::new(file);
+        let file = BufWriter::with_capacity(BUFFER, file);
         let inner = Inner {
             file,
             time: String::new(),
@@ -312,23 +316,27 @@ impl Inner {
         let text = String::from_utf8_lossy(line);
         let whole = text.trim_end_matches(['\n', '\r']);
         let Some(shown) = without_section_markers(whole) else { return };
-        let plain = without_colors(&shown);
+        let plain = match &shown {
+            // It has no control characters.
+            Cow::Borrowed(shown) => Cow::Borrowed(*shown),
+            Cow::Owned(shown) => without_colors(shown),
+        };
         // A secret may have been in pieces, with control sequences between them.
         let masked = (plain.len() != whole.len()).then(|| self.state(stream).masker.masked(&plain));
-        let (plain, line) = match masked.filter(|masked| *masked != plain) {
-            Some(masked) => (masked.clone(), masked),
-            None => (plain.into_owned(), shown.into_owned()),
-        };
+        let masked = masked.filter(|masked| *masked != plain);
+        let plain = masked.as_deref().unwrap_or(&plain);
         if let Some(coverage) = &self.coverage
-            && let Some(found) = coverage.last_group(&plain)
+            && let Some(found) = coverage.last_group(plain)
         {
             self.covered = number(found).or(self.covered);
         }
-        if self.last_lines.len() == LAST_LINES {
-            self.last_lines.pop_front();
-        }
-        self.last_lines.push_back(plain);
-        lines.push(line);
+        // The oldest line leaves its memory to the newest one.
+        let is_full = self.last_lines.len() == LAST_LINES;
+        let mut last = if is_full { self.last_lines.pop_front() } else { None }.unwrap_or_default();
+        last.clear();
+        last.push_str(plain);
+        self.last_lines.push_back(last);
+        lines.push(masked.unwrap_or_else(|| shown.into_owned()));
     }
 }
 

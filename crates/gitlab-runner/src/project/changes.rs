@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use crate::project::git::Repository;
+use crate::project::git::{Renames, Repository};
 use gitlab_ci::changes::{Compared, NoSuchRef};
 use gitlab_ci::glob;
 use gitlab_ci::plan::context::Context;
@@ -24,7 +24,7 @@ impl<'pipeline> Changes<'pipeline> {
     pub fn any(&self, patterns: &[String]) -> bool {
         let files = self.files.get_or_init(|| {
             let (repository, context) = self.pipeline?;
-            repository.changed(context.changed_since()?, &context.commit.sha).ok()
+            repository.changed(context.changed_since()?, &context.commit.sha, Renames::BothPaths).ok()
         });
         files.as_ref().is_none_or(|files| glob::any_matches(patterns, files))
     }
@@ -37,6 +37,6 @@ impl<'pipeline> Changes<'pipeline> {
         let Some((repository, context)) = self.pipeline else { return Ok(None) };
         let found = repository.pushed(name).map_err(|_| NoSuchRef)?;
         let base = repository.merge_base(&found.sha, &context.commit.sha).ok();
-        Ok(base.and_then(|base| repository.changed(&base, &context.commit.sha).ok()))
+        Ok(base.and_then(|base| repository.changed(&base, &context.commit.sha, Renames::NewPath).ok()))
     }
 }

@@ -138,7 +138,7 @@ fn reasons(error: &PlanError, lint: &Lint) -> String {
         PlanError::Workflow(reason) => vec![describe("workflow", reason)],
         PlanError::Rule { job, span, .. } => vec![format!("{job}: compare_to ({})", position(*span))],
         PlanError::Needs(missing) => missing.iter().map(describe_need).collect(),
-        PlanError::Variables { .. } => Vec::new(),
+        PlanError::Name | PlanError::Variables { .. } => Vec::new(),
     };
     reasons.iter().flat_map(|reason| ["\n  ", reason]).collect()
 }

@@ -70,19 +70,34 @@ impl Workspace {
     }
 
     fn new_in(user_dir: PrivateDir) -> io::Result<Self> {
-        let number = format!("{:08x}", fastrand::u32(..));
-        let (new, name) = (format!("{NEW_PREFIX}{number}"), format!("{PREFIX}{number}"));
+        let new = format!("{NEW_PREFIX}{:08x}", fastrand::u32(..));
         // Another process that sweeps may hold the lock, and then removes the directory.
         let lock = user_dir.new_subdir(&new)?.try_lock(LOCK)?.ok_or(io::ErrorKind::NotFound)?;
-        // Fails if another process has locked and removed the directory before.
-        user_dir.rename(&new, &name)?;
-        Ok(Self { dir: user_dir.path().join(name), user_dir, _lock: lock, sweeping: None })
+        // The lowest free number, so that the next pipeline usually has the same paths: compilers write paths into what a job caches, and
+        // GitLab Runner's `builds_dir` is the same for every pipeline, too.
+        for number in 0_u64.. {
+            let name = format!("{PREFIX}{number}");
+            match user_dir.rename(&new, &name) {
+                Ok(()) => return Ok(Self { dir: user_dir.path().join(name), user_dir, _lock: lock, sweeping: None }),
+                // A used workspace, or one that is being removed.
+                Err(error) if is_taken(&error) => {}
+                // Another process has locked and removed the directory before.
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// The path of the workspace.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+}
+
+/// Whether a directory cannot get a name, because something with this name exists.
+fn is_taken(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory)
 }
 
 impl Drop for Workspace {
@@ -154,6 +169,17 @@ mod tests {
         assert!(!path.exists());
         drop(other);
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0, "the user's directory is removed, too");
+    }
+
+    #[test]
+    fn the_next_workspace_has_the_same_path_unless_it_is_in_use() {
+        let parent = tempfile::tempdir().unwrap();
+        let first = Workspace::new(parent.path()).unwrap();
+        let path = first.dir().to_owned();
+        let second = Workspace::new(parent.path()).unwrap();
+        assert_ne!(second.dir(), path);
+        drop(first);
+        assert_eq!(Workspace::new(parent.path()).unwrap().dir(), path);
     }
 
     #[test]

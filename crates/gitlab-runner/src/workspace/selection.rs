@@ -11,9 +11,9 @@ use gitlab_ci::glob::Glob;
 /// A selection of a job's files.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    paths: Vec<Path>,
+    paths: Vec<PathPattern>,
     exclude: Vec<Glob>,
-    /// The files that git tracks, if all others are selected. The path of a submodule ends with a slash and selects all of its files.
+    /// The files that git tracks, if all others are selected. The path of a submodule ends with a slash: all files below it are tracked.
     tracked: Option<Arc<HashSet<String>>>,
     /// Number of the files that git does not track.
     untracked: usize,
@@ -24,15 +24,24 @@ pub struct Selection {
 pub struct Finding {
     /// The pattern, as written.
     pub pattern: String,
-    /// Number of files, directories and links that it has found; `None` if it leads out of the project.
-    pub count: Option<usize>,
+    /// Number of files, directories and links that it has found. One that is below several matching directories counts several times, as
+    /// in GitLab Runner.
+    pub count: Result<usize, Unusable>,
+}
+
+/// Why a pattern of a selection is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It leads out of the project.
+    Outside,
+    /// Its braces expand to more alternatives than this program allows.
+    TooManyAlternatives,
 }
 
 #[derive(Clone, Debug)]
-struct Path {
+struct PathPattern {
     written: String,
-    /// `None` if the pattern leads out of the project.
-    glob: Option<Glob>,
+    globs: Result<Vec<Glob>, Unusable>,
     /// Whether the pattern matches the project directory itself, and therefore everything.
     is_all: bool,
     /// The path components before the first wildcard.
@@ -47,18 +56,16 @@ impl Selection {
     pub fn new(project: &str, paths: &[String], exclude: &[String], tracked: Option<&Arc<HashSet<String>>>) -> Self {
         let paths = paths.iter().map(|written| {
             let relative = relative(project, written);
-            let glob = relative.as_ref().and_then(|path| Glob::new(path).ok());
+            let globs = relative.as_deref().ok_or(Unusable::Outside).and_then(globs);
             let root = relative.as_deref().map(root).unwrap_or_default();
             let is_all = relative.as_deref().is_some_and(|path| matches!(path, "" | "**"));
             let has_wildcard = relative.as_deref().is_some_and(|path| path != root);
-            Path { written: written.clone(), glob, is_all, root, has_wildcard, count: 0 }
+            PathPattern { written: written.clone(), globs, is_all, root, has_wildcard, count: 0 }
         });
         let exclude = exclude.iter().filter_map(|written| relative(project, written));
-        // A trailing `**` in GitLab Runner's doublestar library corresponds to `**/*` in Ruby's patterns.
-        let exclude = exclude.map(|path| if path == "**" || path.ends_with("/**") { path + "/*" } else { path });
         Self {
             paths: paths.collect(),
-            exclude: exclude.filter_map(|path| Glob::new(&path).ok()).collect(),
+            exclude: exclude.filter_map(|path| globs(&path).ok()).flatten().collect(),
             tracked: tracked.map(Arc::clone),
             untracked: 0,
         }
@@ -76,7 +83,7 @@ impl Selection {
             return vec![String::new()];
         }
         let mut roots: Vec<String> =
-            self.paths.iter().filter(|path| path.glob.is_some()).map(|path| path.root.clone()).collect();
+            self.paths.iter().filter(|path| path.globs.is_ok()).map(|path| path.root.clone()).collect();
         roots.sort();
         roots.dedup();
         let covers = |outer: &String, inner: &String| {
@@ -94,11 +101,11 @@ impl Selection {
         }
         let mut is_selected = false;
         for pattern in &mut self.paths {
-            let Some(glob) = &pattern.glob else { continue };
-            if pattern.is_all || with_parents(path).any(|path| glob.is_match(path)) {
-                pattern.count += 1;
-                is_selected = true;
-            }
+            let Ok(globs) = &pattern.globs else { continue };
+            let is_match = |path: &&str| globs.iter().any(|glob| glob.is_match(path));
+            let count = usize::from(pattern.is_all) + with_parents(path).filter(is_match).count();
+            pattern.count += count;
+            is_selected |= count > 0;
         }
         let is_untracked = !is_dir && self.tracked.as_ref().is_some_and(|tracked| is_untracked(path, tracked));
         self.untracked += usize::from(is_untracked);
@@ -111,15 +118,19 @@ impl Selection {
         self.paths.iter().any(|pattern| is_below(&pattern.root) || pattern.has_wildcard && pattern.root == path)
     }
 
-    /// Whether a pattern without wildcards names `path`. GitLab Runner's glob library takes no link to nothing for such a file.
+    /// Whether a pattern without wildcards names `path`. GitLab Runner's glob library does not find a dangling link by such a pattern.
     pub fn names(&self, path: &str) -> bool {
         self.paths.iter().any(|pattern| !pattern.has_wildcard && pattern.root == path && !path.is_empty())
     }
 
     /// The result of each pattern so far.
     pub fn findings(&self) -> Vec<Finding> {
-        let finding =
-            |path: &Path| Finding { pattern: path.written.clone(), count: path.glob.as_ref().map(|_| path.count) };
+        let finding = |path: &PathPattern| {
+            // GitLab Runner also counts the project directory itself.
+            let itself = usize::from(path.is_all && path.count > 0);
+            let count = path.globs.as_ref().map(|_| path.count + itself).map_err(|reason| *reason);
+            Finding { pattern: path.written.clone(), count }
+        };
         self.paths.iter().map(finding).collect()
     }
 
@@ -161,6 +172,17 @@ fn relative(project: &str, written: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
+/// The patterns of Ruby that correspond to a pattern of GitLab Runner's doublestar library. There, `**` at the end matches the directory
+/// before it, and everything below it. In Ruby, it is a plain `*`.
+fn globs(pattern: &str) -> Result<Vec<Glob>, Unusable> {
+    let patterns = match pattern.strip_suffix("**") {
+        Some("") => vec!["**/*".to_owned()],
+        Some(dir) if dir.ends_with('/') => vec![dir.trim_end_matches('/').to_owned(), format!("{pattern}/*")],
+        _ => vec![pattern.to_owned()],
+    };
+    patterns.iter().map(|pattern| Glob::new(pattern).map_err(|_| Unusable::TooManyAlternatives)).collect()
+}
+
 /// The path components before the first wildcard.
 fn root(pattern: &str) -> String {
     let plain = pattern.split('/').take_while(|part| !part.contains(['*', '?', '[', '{', '\\']));
@@ -186,9 +208,12 @@ mod tests {
     #[case::absolute_path_in_the_project(&["/builds/p/dist/app"], &[], &["dist/app"], &["dist/app"])]
     #[case::outside_of_the_project(&["/etc/passwd", "../x"], &[], &[], &[])]
     #[case::exclude_is_not_recursive(&["dist"], &["dist/sub"], &["dist", "dist/app", "dist/sub/b.xml"], &["dist"])]
-    #[case::exclude_everything_below(&["dist"], &["dist/**"], &["dist"], &["dist"])]
+    #[case::exclude_a_directory_and_everything_below(&["dist"], &["dist/**"], &[], &["dist"])]
+    #[case::exclude_everything_below(&["dist"], &["dist/**/*"], &["dist"], &["dist"])]
+    #[case::exclude_everything(&["dist"], &["**"], &[], &["dist"])]
     #[case::exclude_by_kind(&["dist"], &["**/*.xml"], &["dist", "dist/app", "dist/sub"], &["dist"])]
-    #[case::everything_below(&["dist/**"], &[], &["dist/app", "dist/sub", "dist/sub/b.xml"], &["dist"])]
+    #[case::a_directory_and_everything_below(&["dist/**"], &[], &["dist", "dist/app", "dist/sub", "dist/sub/b.xml"], &["dist"])]
+    #[case::everything_below(&["dist/**/*"], &[], &["dist/app", "dist/sub", "dist/sub/b.xml"], &["dist"])]
     #[case::one_root_in_another(&["dist/sub/*.xml", "dist"], &[], &["dist", "dist/app", "dist/sub", "dist/sub/b.xml"], &["dist"])]
     fn patterns_select_these_files(
         #[case] paths: &[&str],
@@ -207,15 +232,38 @@ mod tests {
     }
 
     #[rstest]
-    #[case::dot(".")]
-    #[case::stars("**")]
-    #[case::slash("./")]
-    #[case::absolute_path("/p")]
-    #[case::absolute_path_with_a_slash("/p/")]
-    fn the_project_directory_selects_everything(#[case] written: &str) {
+    #[case::dot(".", 10)]
+    #[case::slash("./", 10)]
+    #[case::absolute_path("/p", 10)]
+    #[case::absolute_path_with_a_slash("/p/", 10)]
+    // Ten, and each file below each of the four directories once more.
+    #[case::stars("**", 26)]
+    fn the_project_directory_selects_everything(#[case] written: &str, #[case] count: usize) {
         let mut selection = Selection::new("/p", &[written.to_owned()], &[], None);
         assert!(FILES.into_iter().all(|path| takes(&mut selection, path)));
-        assert_eq!(selection.findings(), [Finding { pattern: written.to_owned(), count: Some(FILES.len()) }]);
+        assert_eq!(selection.findings(), [Finding { pattern: written.to_owned(), count: Ok(count) }]);
+    }
+
+    /// `processPath` of `commands/helpers/file_archiver.go` walks through each match of the pattern.
+    #[rstest]
+    #[case::directory("dist", Ok(4))]
+    #[case::each_entry("dist/*", Ok(3))]
+    #[case::directory_and_everything_below("dist/**", Ok(8))]
+    #[case::nothing("none/**", Ok(0))]
+    #[case::outside("../x", Err(Unusable::Outside))]
+    #[case::too_many_alternatives(
+        "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}",
+        Err(Unusable::TooManyAlternatives)
+    )]
+    fn a_file_counts_once_for_each_match_that_contains_it(
+        #[case] written: &str,
+        #[case] count: Result<usize, Unusable>,
+    ) {
+        let mut selection = Selection::new("/p", &[written.to_owned()], &[], None);
+        for path in FILES {
+            takes(&mut selection, path);
+        }
+        assert_eq!(selection.findings(), [Finding { pattern: written.to_owned(), count }]);
     }
 
     #[rstest]
@@ -238,7 +286,7 @@ mod tests {
             .filter(|path| selection.takes(path, path.ends_with("/sub") || ["dist", "module"].contains(path)))
             .collect();
         assert_eq!(files, [".env", "dist/app", "log/b.txt", "modules/file"]);
-        assert_eq!(selection.findings(), [Finding { pattern: "none".to_owned(), count: Some(0) }]);
+        assert_eq!(selection.findings(), [Finding { pattern: "none".to_owned(), count: Ok(0) }]);
         assert_eq!(selection.untracked(), Some(4));
         assert_eq!(selection.roots(), [""]);
     }

@@ -5,12 +5,13 @@ use kube::ResourceExt;
 
 use super::refused::refused;
 use crate::checks::cause::{Part, Remedy};
+use crate::checks::environment::scale;
 
 /// Why the Deployment has fewer pods than it requests, or pods of an older template, and the part that this affects.
 pub(super) fn without_pods(deployment: &Deployment) -> Option<(Part, Remedy)> {
     let spec = deployment.spec.as_ref()?;
     if spec.replicas == Some(0) {
-        return Some((Part::Pods, Remedy::lasting("it is scaled to 0", "run `kubectl scale --replicas=2`")));
+        return Some((Part::Pods, Remedy::lasting("it is scaled to 0", format!("run `{}`", scale(deployment)))));
     }
     let conditions = deployment.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let failure = conditions.into_iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
@@ -26,7 +27,10 @@ pub(super) fn without_pods(deployment: &Deployment) -> Option<(Part, Remedy)> {
         .is_some_and(|status| status.updated_replicas.unwrap_or(0) < spec.replicas.unwrap_or(1));
     (spec.paused == Some(true) && is_behind).then(|| {
         let what = "its rollout is paused: the template was changed, but not its pods";
-        (Part::Update, Remedy::lasting(what, "run `kubectl rollout resume`"))
+        let namespace = deployment.namespace().unwrap_or_default();
+        let resume =
+            format!("run `kubectl --namespace {namespace} rollout resume deployment/{}`", deployment.name_any());
+        (Part::Update, Remedy::lasting(what, resume))
     })
 }
 

@@ -84,9 +84,9 @@ fn disk_finding(directory: &Path, free: u64, images: u64, route: &Route) -> Find
 /// kept for the next build.
 fn disk_needed(directory: &Path, images: u64, route: &Route) -> (u64, String) {
     let total = match route {
-        Route::Here => RUN,
+        Route::Present => RUN,
         Route::Build(_) => DISK_TO_BUILD,
-        Route::Pull | Route::Nowhere(_) | Route::Unknown(_) => DISK_TO_PULL,
+        Route::Pull | Route::Unavailable(_) | Route::Unknown(_) => DISK_TO_PULL,
     };
     let bytes = total.saturating_sub(images.saturating_mul(2)).max(RUN);
     let words = format!("{} free on {}", gibibytes(bytes), directory.display());
@@ -148,9 +148,9 @@ mod tests {
     #[case::all_must_be_built(25 * GIB, 0, build(), Verdict::Good, "25.0 GiB free on /d")]
     #[case::one_byte_too_little_to_build(25 * GIB - 1, 0, build(), Verdict::Missing, "25.0 GiB free on /d")]
     #[case::some_images_are_present(11 * GIB, 2 * GIB, Route::Pull, Verdict::Good, "11.0 GiB free on /d, in addition to the images that are present")]
-    #[case::all_images_are_present(6 * GIB, 2 * GIB, Route::Here, Verdict::Good, "6.0 GiB free on /d, in addition to the images that are present")]
+    #[case::all_images_are_present(6 * GIB, 2 * GIB, Route::Present, Verdict::Good, "6.0 GiB free on /d, in addition to the images that are present")]
     #[case::no_space_for_a_cluster(
-        6 * GIB - 1, 6 * GIB, Route::Here, Verdict::Missing, "6.0 GiB free on /d, in addition to the images that are present"
+        6 * GIB - 1, 6 * GIB, Route::Present, Verdict::Missing, "6.0 GiB free on /d, in addition to the images that are present"
     )]
     fn disk_space_depends_on_the_images_that_are_present(
         #[case] free: u64,

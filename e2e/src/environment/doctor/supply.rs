@@ -22,13 +22,13 @@ const NODE: &str = "kind-node";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// No image is missing.
-    Here,
+    Present,
     /// They can be pulled from a public registry.
     Pull,
     /// They must be built from packages, for this reason.
     Build(String),
     /// The user allows only pulling, which fails for this reason.
-    Nowhere(String),
+    Unavailable(String),
     /// The missing images could not be determined, for this reason.
     Unknown(String),
 }
@@ -59,11 +59,11 @@ impl Supply {
         };
         let missing = images.iter().find(|(_, presence)| *presence == Presence::Missing);
         let route = match missing.and_then(|(image, _)| image.upstream) {
-            None => Route::Here,
+            None => Route::Present,
             Some(_) if request.policy == ImagePolicy::Build => Route::Build("requested by --images build".to_owned()),
             Some(upstream) => match pull::check(engine.docker(), upstream, TIMEOUT).await {
                 Ok(()) => Route::Pull,
-                Err(reason) if request.policy == ImagePolicy::Pull => Route::Nowhere(reason.to_string()),
+                Err(reason) if request.policy == ImagePolicy::Pull => Route::Unavailable(reason.to_string()),
                 Err(reason) => Route::Build(reason.to_string()),
             },
         };
@@ -96,17 +96,18 @@ impl Supply {
         let (all, missing) = (self.images.len(), self.missing().count());
         let good = |found: String| Finding::good(SUBJECT, needed, found);
         match &self.route {
-            Route::Here => good(format!("all {all} are present")),
+            Route::Present => good(format!("all {all} are present")),
             Route::Pull => good(format!("{missing} of {all} are missing and can be pulled")),
             Route::Build(reason) => good(format!("{missing} of {all} are missing and must be built ({reason})")),
             Route::Unknown(reason) => good(format!("unknown: {reason}")),
-            Route::Nowhere(reason) => good(format!("{missing} of {all} are missing and cannot be pulled ({reason})"))
-                .with(
+            Route::Unavailable(reason) => {
+                good(format!("{missing} of {all} are missing and cannot be pulled ({reason})")).with(
                     Verdict::Missing,
                     Remedy::Advice(
                         "make a public registry reachable, or let them be built with `--images auto`".to_owned(),
                     ),
-                ),
+                )
+            }
         }
     }
 }
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::all(Route::Here, [Presence::Built, Presence::Pulled], Verdict::Good, "all 2 are present")]
+    #[case::all(Route::Present, [Presence::Built, Presence::Pulled], Verdict::Good, "all 2 are present")]
     #[case::pulled(
         Route::Pull, [Presence::Built, Presence::Missing], Verdict::Good, "1 of 2 are missing and can be pulled"
     )]
@@ -133,7 +134,7 @@ mod tests {
         "2 of 2 are missing and must be built (no route)"
     )]
     #[case::unavailable(
-        Route::Nowhere("no route".to_owned()), [Presence::Missing, Presence::Missing], Verdict::Missing,
+        Route::Unavailable("no route".to_owned()), [Presence::Missing, Presence::Missing], Verdict::Missing,
         "2 of 2 are missing and cannot be pulled (no route)"
     )]
     fn findings(#[case] route: Route, #[case] presence: [Presence; 2], #[case] verdict: Verdict, #[case] found: &str) {
@@ -152,8 +153,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case::pulled(Route::Here, Presence::Pulled, true)]
-    #[case::built(Route::Here, Presence::Built, false)]
+    #[case::pulled(Route::Present, Presence::Pulled, true)]
+    #[case::built(Route::Present, Presence::Built, false)]
     #[case::to_be_pulled(Route::Pull, Presence::Missing, true)]
     #[case::to_be_built(Route::Build(String::new()), Presence::Missing, false)]
     fn the_node_is_published_unless_it_is_built(

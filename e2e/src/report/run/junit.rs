@@ -10,7 +10,7 @@ use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStat
 use super::clean::cleaned;
 use super::words::{Kind, about_check, about_job, by_environment, job_word};
 use crate::record::{Check, Job, Record, Step, Verdict};
-use crate::report::checks::describe_failure;
+use crate::report::checks::describe_in_full;
 
 /// The record as `JUnit` XML.
 ///
@@ -145,7 +145,7 @@ fn check_status(check: &Check) -> TestCaseStatus {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(if check.failure.is_some() { &about } else { kind.word() }).set_type("check");
             if let Some(failure) = &check.failure {
-                status.set_description(describe_failure(check, failure));
+                status.set_description(describe_in_full(check, failure));
             }
             status
         }

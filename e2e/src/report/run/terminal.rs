@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::clean::cleaned;
 use super::words::{self, Kind, about_check, about_job, cut, format_duration};
 use crate::record::{Check, Job, Pipeline, Record};
-use crate::report::checks::explained;
+use crate::report::checks::describe_briefly;
 
 /// Maximum length of the last column of the table; failures follow in full below it.
 const MAX_LENGTH: usize = 100;
@@ -21,7 +21,7 @@ pub fn text(record: &Record) -> String {
     }
     for check in &record.checks {
         if let Some(failure) = &check.failure {
-            let _ = write!(text, "\n{}", explained(check, failure));
+            let _ = write!(text, "\n{}", describe_briefly(check, failure));
         }
     }
     for (pipeline, job) in words::failed_jobs(record) {

@@ -19,7 +19,7 @@ use crate::checks::{self, about, run};
 use crate::environment::cluster::ApiError;
 use crate::environment::cluster::apply::{ApplyError, create};
 use crate::record::event::EventSink;
-use crate::report::checks::describe_failure;
+use crate::report::checks::describe_in_full;
 
 /// Minimum time for the start of the pods, as in the deploy jobs: the nodes pull the image first.
 const MIN_TIMEOUT: Duration = Duration::from_mins(3);
@@ -136,7 +136,7 @@ impl Demo {
             Err(DemoError::NotRunning {
                 image: self.values.image.clone(),
                 namespace: self.namespace.name.clone(),
-                failure: describe_failure(check, failure),
+                failure: describe_in_full(check, failure),
             })
         })
     }

@@ -42,6 +42,10 @@ use super::reported;
     "a: {script: x, needs: [{pipeline: p, job: b}, {pipeline: q, job: b}, {pipeline: r, job: b}, {pipeline: s, job: b}, {pipeline: t, job: b}, {pipeline: u, job: b}]}\n",
     "1:23: jobs:a:needs config must be less than or equal to 5"
 )]
+#[case::needs_of_too_many_projects(
+    "a: {script: x, needs: [{project: p, job: b, ref: m}, {project: q, job: b, ref: m}, {project: r, job: b, ref: m}, {project: s, job: b, ref: m}, {project: t, job: b, ref: m}, {project: u, job: b, ref: m}]}\n",
+    "1:23: jobs:a:needs config must be less than or equal to 5"
+)]
 #[case::need_of_a_pipeline_without_a_name(
     "a: {script: x, needs: [{pipeline: '', job: b}]}\n",
     "1:25: jobs:a:needs:need pipeline can't be blank"
@@ -97,7 +101,7 @@ use super::reported;
 )]
 #[case::number_as_a_user(
     "a: {script: x, image: {name: b, docker: {user: 5}}}\n",
-    "1:48: jobs:a:image executor opts value at `/docker/user` is not a string (put it in quotes: `\"5\"`)"
+    "1:48: jobs:a:image executor opts value at `/docker/user` is not a string (put it in quotes)"
 )]
 #[case::unknown_pull_policies(
     "a: {script: x, image: {name: b, pull_policy: [alwyas]}}\n",

@@ -47,6 +47,35 @@ fn expands_environments_and_images() {
     assert_eq!((job.image.as_deref(), job.resource_group.as_deref()), (Some("rust:1"), Some("feature-1")));
 }
 
+// `app/services/environments/create_for_job_service.rb`, `seed/processable/resource_group.rb`
+#[rstest]
+#[case::valid("review/$CI_COMMIT_REF_SLUG", "$CI_COMMIT_REF_SLUG", None, true)]
+#[case::invalid_character("review/$CI_COMMIT_REF_NAME", "$CI_COMMIT_REF_NAME", Some("`review/fix/#12`"), false)]
+#[case::empty("$UNDEFINED", "$UNDEFINED", Some("``"), false)]
+#[case::too_long("$LONG", "$LONG", Some("aaaa"), false)]
+fn an_invalid_environment_fails_and_an_invalid_group_is_ignored(
+    #[case] environment: &str,
+    #[case] group: &str,
+    #[case] failure: Option<&str>,
+    #[case] has_group: bool,
+) {
+    let text = format!("a: {{script: x, environment: {environment}, resource_group: {group}}}\n");
+    let plan = plan_for(&text, &branch("fix/#12"), &[("LONG", &"a".repeat(256))]).unwrap();
+    let job = &plan.jobs[0];
+    assert_eq!(job.failure.is_some(), failure.is_some(), "{:?}", job.failure);
+    assert!(failure.is_none_or(|part| job.failure.as_ref().unwrap().contains(part)), "{:?}", job.failure);
+    assert_eq!(job.resource_group.is_some(), has_group);
+}
+
+#[test]
+fn a_long_name_of_a_pipeline_is_refused() {
+    let text = |length: usize| {
+        format!("workflow: {{name: $LONG}}\nvariables: {{LONG: {}}}\na: {{script: x}}\n", "a".repeat(length))
+    };
+    assert!(plan_for(&text(255), &branch("main"), &[]).is_ok());
+    assert_eq!(plan_for(&text(256), &branch("main"), &[]).unwrap_err(), PlanError::Name);
+}
+
 /// The value of a variable of the first job.
 fn value(plan: &Plan, key: &str) -> Option<String> {
     plan.jobs[0].variables.get(key).map(|variable| variable.value.to_string())

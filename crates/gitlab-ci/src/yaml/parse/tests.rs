@@ -51,6 +51,7 @@ fn parses_documents(#[case] text: &str, #[case] expected: serde_json::Value) {
 #[case::set("a: !!set {b, c}\n", "a.yml:1:10: Tried to load unspecified class: Set")]
 #[case::object("a: !ruby/object:Foo {}\n", "a.yml:1:21: Tried to load unspecified class: Object")]
 #[case::text_as_float("a: !!float x\n", "a.yml:1:12: Tried to load unspecified class: Float")]
+#[case::binary_content("a: !!binary /w==\n", "a.yml:1:13: the content of `!!binary` is not UTF-8 text")]
 #[case::empty_reference("a: !reference []\n", "a.yml:1:15: !reference [] is not valid")]
 #[case::reference_with_a_number("a: !reference [b, 1]\n", "a.yml:1:15: !reference [\"b\", 1] is not valid")]
 #[case::reference_of_a_word("a: !reference foo\n", "a.yml:1:15: !reference \"foo\" is not valid")]

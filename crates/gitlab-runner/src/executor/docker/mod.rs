@@ -73,7 +73,7 @@ impl Docker {
         let default = || self.config.docker.image.clone().map(|name| ImageRequest { name, ..ImageRequest::default() });
         request.image.clone().or_else(default).ok_or_else(|| {
             ExecutorError::system(format!(
-                "{} has no image, and the runner has no default image; set `image` in the job or `image` in \
+                "job `{}` has no image, and the runner has no default image; set `image` in the job or `image` in \
                  [runners.docker]",
                 request.name
             ))

@@ -188,8 +188,8 @@ impl Names {
 /// Removes all containers, networks and volumes of the jobs of `pipeline`, or of all pipelines. Returns how many it removed.
 ///
 /// # Errors
-/// The engine does not answer, or a resource cannot be removed; the error has the names and the engine's reasons. It is safe to call
-/// this again.
+/// The engine does not answer, or a resource cannot be removed; the error has the IDs (for volumes, the names) and, if they are known, the
+/// engine's reasons. It is safe to call this again.
 pub async fn sweep(engine: &bollard::Docker, pipeline: Option<&str>) -> Result<usize, Error> {
     // This also removes volumes whose removal in the background has not ended. Waiting for that would take longer, because it would
     // include the volumes of other pipelines.
@@ -233,8 +233,8 @@ async fn remove(engine: &bollard::Docker, names: &Names) -> Vec<String> {
     [containers, networks, volumes].into_iter().flatten().flatten().collect()
 }
 
-/// Retries a removal until it succeeds or there were too many attempts. Then it returns the name and the engine's last reason; what
-/// remains still has its label.
+/// Tries a removal at most [`MAX_ATTEMPTS`] times. If the last attempt fails, returns the name and the engine's reason. The resource keeps
+/// its label, so that [`sweep`] finds it.
 async fn retry<Removal: Future<Output = Result<(), Error>>>(
     name: &str,
     remove: impl Fn() -> Removal,
@@ -252,8 +252,8 @@ async fn retry<Removal: Future<Output = Result<(), Error>>>(
 
 fn cannot_join(network: &str, error: &Error) -> ExecutorError {
     ExecutorError::system(format!(
-        "cannot join the network {network}: {}; the networks of `networks` in [runners.docker] must exist: docker network create \
-         {network}",
+        "cannot connect the container to network `{network}`: {}; each entry of `networks` in [runners.docker] must exist: run \
+         `docker network create {network}`",
         error_message(error)
     ))
 }

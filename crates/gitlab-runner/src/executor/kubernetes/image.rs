@@ -18,6 +18,7 @@ pub(super) struct PodImage {
     pub(super) reference: String,
     /// The user that the job names for it.
     pub(super) user: Option<User>,
+    /// In the order in which they are tried. `None` leaves the choice to the cluster.
     pub(super) policies: Vec<Option<PullPolicy>>,
 }
 
@@ -28,7 +29,7 @@ impl Kubernetes {
         let default = || config.image.clone().map(|name| ImageRequest { name, ..ImageRequest::default() });
         request.image.clone().or_else(default).ok_or_else(|| {
             ExecutorError::system(format!(
-                "{} has no image, and the runner has no default image; set `image` in the job or `image` in \
+                "job `{}` has no image, and the runner has no default image; set `image` in the job or `image` in \
                  [runners.kubernetes]",
                 request.name
             ))
@@ -82,7 +83,7 @@ impl Kubernetes {
                 log.say(&format!("Using {reference}, built from {recipe}, in place of {name}"));
             }
             images.note_use(&name, &reference);
-            // It is on the nodes, and no registry has it.
+            // The image source has copied it to the nodes. A built image is in no registry, so a pull would fail.
             return Ok(PodImage { name, reference, user, policies: vec![Some(PullPolicy::IfNotPresent)] });
         }
         let policies = policy::policies(image, &self.config.kubernetes)?;

@@ -12,4 +12,4 @@ pub(crate) use self::command::command;
 pub use self::command::{REPOSITORY_VARIABLES, git, program};
 pub use self::error::GitError;
 pub use self::files::{Tree, WorkingTree};
-pub use self::repository::Repository;
+pub use self::repository::{Renames, Repository};

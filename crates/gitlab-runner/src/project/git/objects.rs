@@ -110,7 +110,8 @@ impl Object {
             |key: &str| head.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).unwrap_or_default();
         let (author, _) = person(line("author"));
         let (_, time) = person(line("committer"));
-        let message = text.split_once("\n\n").map_or("", |(_, message)| message).trim_end().to_owned();
+        // With the line break at its end, as in `CI_COMMIT_MESSAGE`.
+        let message = text.split_once("\n\n").map_or("", |(_, message)| message).to_owned();
         Commit { sha, author: author.to_owned(), timestamp: timestamp(time), message }
     }
 }
@@ -168,7 +169,7 @@ mod tests {
             sha: "01".to_owned(),
             author: "A <B> <a@b.test>".to_owned(),
             timestamp: "2026-01-31T10:20:30+01:00".to_owned(),
-            message: "Title\n\nMore".to_owned(),
+            message: "Title\n\nMore\n\n".to_owned(),
         };
         assert_eq!(object.commit("01".to_owned()), expected);
     }

@@ -28,6 +28,16 @@ struct Inner {
     objects: Mutex<Objects>,
 }
 
+/// The paths with which a renamed file counts as changed. GitLab asks Gitaly for the changes of a push (`FindChangedPaths`) in another way
+/// than for those since another ref (`DiffStats`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renames {
+    /// The old path and the new one.
+    BothPaths,
+    /// The new path.
+    NewPath,
+}
+
 enum Settings {
     Pending(Option<Child>),
     Read(BTreeMap<String, String>),
@@ -192,8 +202,12 @@ impl Repository {
     ///
     /// # Errors
     /// One of the commits does not exist, or git cannot be run.
-    pub fn changed(&self, from: &str, to: &str) -> Result<Vec<String>, GitError> {
-        let text = git(self.dir(), &["diff", "--name-only", "--no-renames", "-z", "--end-of-options", from, to])?;
+    pub fn changed(&self, from: &str, to: &str, renames: Renames) -> Result<Vec<String>, GitError> {
+        let renames = match renames {
+            Renames::BothPaths => "--no-renames",
+            Renames::NewPath => "--find-renames",
+        };
+        let text = git(self.dir(), &["diff", "--name-only", renames, "-z", "--end-of-options", from, to])?;
         Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
     }
 
@@ -258,6 +272,16 @@ pub(super) mod tests {
         (dir, repository)
     }
 
+    #[test]
+    fn a_renamed_file_counts_with_both_paths_or_with_the_new_one() {
+        let (dir, repository) = repository();
+        run(dir.path(), "mv a.txt d.txt");
+        run(dir.path(), "commit --quiet --message third");
+        let changed = |renames| repository.changed("HEAD~1", "HEAD", renames).unwrap();
+        assert_eq!(changed(Renames::BothPaths), ["a.txt", "d.txt"]);
+        assert_eq!(changed(Renames::NewPath), ["d.txt"]);
+    }
+
     /// Otherwise every file that git did not answer for would not exist.
     #[test]
     fn a_git_that_was_killed_is_an_error() {
@@ -278,13 +302,13 @@ pub(super) mod tests {
         let branch = repository.branch("feature/x").unwrap();
         assert_eq!(
             (branch.author.as_str(), branch.message.as_str(), branch.sha.len()),
-            ("A B <a@b.test>", "second", 40)
+            ("A B <a@b.test>", "second\n", 40)
         );
         let (tag, message) = repository.tag("v1").unwrap();
-        assert_eq!((tag.message.as_str(), message.as_str()), ("first", "good"));
+        assert_eq!((tag.message.as_str(), message.as_str()), ("first\n", "good"));
         assert_eq!(repository.default_branch(), "main");
         assert_eq!(repository.current_branch().as_deref(), Some("feature/x"));
-        assert_eq!(repository.changed(&tag.sha, &branch.sha).unwrap(), ["b/c.txt"]);
+        assert_eq!(repository.changed(&tag.sha, &branch.sha, Renames::BothPaths).unwrap(), ["b/c.txt"]);
         assert_eq!(repository.merge_base("main", "feature/x").unwrap(), tag.sha);
     }
 
