@@ -167,11 +167,12 @@ harness-image: $(if $(HARNESS),,build-harness) ## Build the image of the harness
 	base=$$(dist/e2e images --format json docker | sed -n 's/.*"reference": "\(.*\)".*/\1/p') && \
 		docker build --build-arg "BASE=$$base" --file e2e/Dockerfile --tag '$(HARNESS_IMAGE)' dist
 
-# Compiled once, when `make docs` first runs: no other target needs it.
+# Compiled once for all clones of a user, when `make docs` first runs: no other target needs it.
 MDBOOK_VERSION = 0.5.4
-MDBOOK = target/tools/mdbook-$(MDBOOK_VERSION)/bin/mdbook
+MDBOOK_ROOT = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gitlab-ci-k8s-demo/mdbook-$(MDBOOK_VERSION)
+MDBOOK = $(MDBOOK_ROOT)/bin/mdbook
 $(MDBOOK):
-	cargo install --locked --debug --root target/tools/mdbook-$(MDBOOK_VERSION) --version $(MDBOOK_VERSION) \
+	cargo install --locked --debug --root $(MDBOOK_ROOT) --version $(MDBOOK_VERSION) \
 		--no-default-features --features search mdbook
 
 .PHONY: docs
