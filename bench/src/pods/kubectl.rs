@@ -14,10 +14,12 @@ pub(super) const NAMESPACE: &str = "bench-pods";
 const LINE: &str =
     "2026-01-01T00:00:00Z INFO request method=GET path=/api/v1/items/471108 status=200 duration=12.500ms";
 
-/// The command that prints this number of megabytes. It writes a thousand lines at a time, so that it takes little of the processors' time.
+/// The command that prints this number of megabytes. It repeats a file of one megabyte, so that it takes little of the processors' time: a
+/// shell that prints line by line would take more than everything between the pod and the log.
 pub(super) fn print_command(megabytes: u32) -> String {
-    let blocks = u64::from(megabytes) * 10;
-    format!("block=$(for i in $(seq 1000); do echo '{LINE}'; done); for i in $(seq {blocks}); do echo \"$block\"; done")
+    format!(
+        "for i in $(seq 10000); do echo '{LINE}'; done > /tmp/block; for i in $(seq {megabytes}); do cat /tmp/block; done"
+    )
 }
 
 /// kubectl with access to the cluster.
@@ -49,12 +51,12 @@ impl Kubectl {
         command
     }
 
-    /// The duration of a pod that does nothing, until it is deleted.
+    /// Runs a pod that does nothing. Returns the seconds until it is deleted.
     pub(super) fn one(&self) -> Result<f64, Error> {
         time(&mut self.run("one", "exit 0"))
     }
 
-    /// The duration of this number of pods that do nothing and run at the same time, until they are deleted.
+    /// Runs `count` such pods at the same time. Returns the seconds until all are deleted.
     pub(super) fn many(&self, count: u32) -> Result<f64, Error> {
         let started = Instant::now();
         let running: Vec<_> = (0..count)
@@ -73,7 +75,7 @@ impl Kubectl {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// The duration of reading this number of megabytes from a program in a pod that runs already.
+    /// Returns the seconds to read this number of megabytes from a program in a pod that runs already.
     pub(super) fn output(&self, megabytes: u32) -> Result<f64, Error> {
         let name = "output";
         let image = ["--image", &self.image, "--image-pull-policy=Never", "--restart=Never", "--command", "--"];

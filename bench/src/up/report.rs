@@ -40,7 +40,7 @@ impl Comparison for Report {
         // The registry and the add-ons may add at most half of kind's own time.
         let ratio = verdict("≤ 1.5×", up.median() <= 1.5 * kind.median());
         let rows = [
-            row("all pods ready", up, Some(kind), &ratio),
+            row("cluster created", up, Some(kind), &ratio),
             row("again, on a running cluster", again, None, &verdict("≤ 5 s", again.median() <= 5.0)),
             row("deleted", down, Some(kind_delete), "–"),
         ];
