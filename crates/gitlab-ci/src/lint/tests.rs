@@ -6,6 +6,8 @@ use super::*;
 use crate::diagnostic::Diagnostic;
 use crate::files::Files;
 
+mod directories;
+
 struct Map(BTreeMap<&'static str, String>);
 
 impl Files for Map {
@@ -302,67 +304,6 @@ fn reports_too_many_includes_once() {
     let lint =
         lint_files(&[(".gitlab-ci.yml", &include), ("b.yml", "include: c.yml\n"), ("c.yml", "b: {script: x}\n")]);
     assert_eq!(complaints(&lint).len(), 1, "{:?}", complaints(&lint));
-}
-
-// lib/gitlab/ci/config/external/file/project.rb, lib/gitlab/ci/components/instance_path.rb
-#[rstest]
-#[case::a_project("{project: group/project, file: /ci.yml}", "group/project", "inner")]
-#[case::a_project_by_its_group("{project: group/project, file: ci.yml}", "group", "inner")]
-#[case::a_project_by_its_kind("{project: group/project, file: ci.yml}", "project", "inner")]
-#[case::a_component("{component: gitlab.test/group/project/lint@1.0}", "gitlab.test/group/project", "inner")]
-#[case::a_component_with_a_directory(
-    "{component: gitlab.test/group/project/deep@1.0}",
-    "gitlab.test/group/project",
-    "deep"
-)]
-#[case::a_remote_file("{remote: 'https://host.test/ci.yml'}", "https://host.test/", "own")]
-fn reads_includes_of_other_projects_from_directories(#[case] include: &str, #[case] what: &str, #[case] job: &str) {
-    let dir = tempfile::tempdir().unwrap();
-    let root = match what {
-        "group" => dir.path().join("project"),
-        "project" => dir.path().join("group/project"),
-        _ => dir.path().to_owned(),
-    };
-    std::fs::create_dir_all(root.join("templates/deep")).unwrap();
-    let write = |path: &str, text: &str| std::fs::write(root.join(path), text).unwrap();
-    write("ci.yml", "include: /sub.yml\n");
-    write("templates/lint.yml", "include: sub.yml\n");
-    // A component may read its own data, which only the server of the component has.
-    write("templates/deep/template.yml", "spec: {component: [sha]}\n---\ndeep: {script: 'x $[[ component.sha ]]'}\n");
-    write("sub.yml", "inner: {script: x}\n");
-    let files =
-        Map([(".gitlab-ci.yml", format!("include: {include}\n")), ("sub.yml", "own: {script: x}\n".to_owned())].into());
-    let directories = [(what.to_owned(), dir.path().to_owned())].into();
-    let environment = Environment { directories: &directories, ..Environment::new(&files) };
-    let lint = lint(".gitlab-ci.yml", &environment);
-    assert_eq!(complaints(&lint), Vec::<String>::new());
-    assert_eq!(lint.configuration.unwrap().jobs.keys().map(|name| &**name).collect::<Vec<_>>(), [job]);
-}
-
-#[test]
-fn a_missing_file_of_a_given_directory_is_named() {
-    let dir = tempfile::tempdir().unwrap();
-    for (given, help) in [(dir.path().to_owned(), "has no file `a.yml`"), (dir.path().join("none"), "does not exist")] {
-        let files = Map([(".gitlab-ci.yml", "include: {project: Group/P, file: a.yml}\n".to_owned())].into());
-        let directories = [("group/p".to_owned(), given)].into();
-        let environment = Environment { directories: &directories, ..Environment::new(&files) };
-        let found = complaints(&lint(".gitlab-ci.yml", &environment)).join("\n");
-        assert!(found.starts_with(".gitlab-ci.yml:1:10: Project `Group/P` file `a.yml` does not exist!"), "{found}");
-        assert!(found.contains(help), "{found}");
-    }
-}
-
-#[test]
-fn a_directory_replaces_whole_names_only() {
-    let files = Map([(".gitlab-ci.yml", "include: {project: group/project-two, file: a.yml}\n".to_owned())].into());
-    let directories = [("group/project".to_owned(), std::path::PathBuf::from("/nowhere"))].into();
-    let environment = Environment { directories: &directories, ..Environment::new(&files) };
-    assert_eq!(
-        complaints(&lint(".gitlab-ci.yml", &environment)),
-        [
-            ".gitlab-ci.yml:1:10: include:project `group/project-two/a.yml` is not in this project (specify its directory: --include group/project-two=DIR, or --include project=DIR for all includes of that kind)"
-        ]
-    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Parses text into nodes.
 
+mod refuse;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -173,16 +175,8 @@ impl Composer<'_> {
                 };
                 let value = match read {
                     Plain::Value(value) => value,
-                    Plain::Refused(class) => {
-                        // Psych ignores the quotes of a scalar with a tag.
-                        let remedy = if tag.is_some() { "remove the tag, and quote the text" } else { "quote it" };
-                        self.refuse_class(span, class).help(format!("{remedy}: '{text}'"));
-                        Value::String(text.as_ref().into())
-                    }
-                    Plain::NotText => {
-                        let error = self.diagnostics.error(span, "the content of `!!binary` is not UTF-8 text");
-                        error
-                            .help("GitLab stores only UTF-8 text: encode the text again as UTF-8, or remove the value");
+                    refused => {
+                        self.refuse(span, &refused, &text, tag.is_some());
                         Value::String(text.as_ref().into())
                     }
                 };
@@ -283,17 +277,6 @@ impl Composer<'_> {
         }
     }
 
-    fn check_class(&mut self, span: Span, tag: Option<&granit_parser::Tag>) {
-        if let Some(class) = tag.and_then(tag::refused_class) {
-            self.refuse_class(span, class).help("remove the tag");
-        }
-    }
-
-    /// Psych's message.
-    fn refuse_class(&mut self, span: Span, class: &str) -> &mut Diagnostic {
-        self.diagnostics.error(span, format!("Tried to load unspecified class: {class}"))
-    }
-
     fn begin(&mut self, (start, anchor, style): (Span, usize, StructureStyle), content: Content) -> Option<()> {
         if self.frames.len() >= MAX_DEPTH {
             return self.too_big(start);
@@ -344,12 +327,6 @@ impl Composer<'_> {
         let items: Vec<String> = items.iter().map(|item| item.json().to_string()).collect();
         self.refuse_reference(span, &format!("[{}]", items.join(", ")));
         Value::Null
-    }
-
-    /// `lib/gitlab/ci/config/yaml/tags/reference.rb`
-    fn refuse_reference(&mut self, span: Span, value: &str) {
-        let error = self.diagnostics.error(span, format!("!reference {value} is not valid"));
-        error.help("write a list of strings: `!reference [job, keyword]`");
     }
 
     fn add(&mut self, node: Node, anchor: usize, size: usize) -> Option<()> {

@@ -1,0 +1,44 @@
+//! Reports values that GitLab does not permit.
+
+use super::Composer;
+use crate::diagnostic::Diagnostic;
+use crate::source::Span;
+use crate::yaml::scalar::Plain;
+use crate::yaml::tag;
+
+impl Composer<'_> {
+    pub(super) fn check_class(&mut self, span: Span, tag: Option<&granit_parser::Tag>) {
+        if let Some(class) = tag.and_then(tag::refused_class) {
+            self.refuse_class(span, class).help("remove the tag");
+        }
+    }
+
+    /// Reports a scalar without a value that GitLab permits.
+    pub(super) fn refuse(&mut self, span: Span, refused: &Plain, text: &str, has_tag: bool) {
+        match refused {
+            Plain::Value(_) => {}
+            // Psych ignores the quotes of a scalar with a tag.
+            Plain::Refused(class) if has_tag => {
+                self.refuse_class(span, class).help(format!("remove the tag, and quote the text: '{text}'"));
+            }
+            Plain::Refused(class) => {
+                self.refuse_class(span, class).help(format!("quote it: '{text}'"));
+            }
+            Plain::NotText => {
+                let error = self.diagnostics.error(span, "the content of `!!binary` is not UTF-8 text");
+                error.help("encode the text again as UTF-8, or remove the value");
+            }
+        }
+    }
+
+    /// Psych's message.
+    fn refuse_class(&mut self, span: Span, class: &str) -> &mut Diagnostic {
+        self.diagnostics.error(span, format!("Tried to load unspecified class: {class}"))
+    }
+
+    /// `lib/gitlab/ci/config/yaml/tags/reference.rb`
+    pub(super) fn refuse_reference(&mut self, span: Span, value: &str) {
+        let error = self.diagnostics.error(span, format!("!reference {value} is not valid"));
+        error.help("write a list of strings: `!reference [job, keyword]`");
+    }
+}
