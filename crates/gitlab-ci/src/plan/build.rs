@@ -242,15 +242,10 @@ impl Builder<'_> {
         // `lib/gitlab/ci/pipeline/seed/processable/resource_group.rb`
         let resource_group =
             group.map(|(group, simple)| for_texts(&resource_group_variables(simple, name.as_ref()))?.expand(group));
-        let failure = job.environment.as_ref().filter(|it| it.name.is_some()).and_then(|_| {
+        let written = job.environment.as_ref().and_then(|environment| environment.name.as_ref());
+        let failure = written.and_then(|written| {
             let name = name.as_ref().map_or("", |name| &name.name);
-            (!is_valid_name(name)).then(|| {
-                format!(
-                    "This job could not be executed because it would create an environment with an invalid parameter: the name \
-                     `{name}` must have 1 to 255 letters, digits, spaces and -_/${{}}. and may not start or end with /; use \
-                     CI_COMMIT_REF_SLUG instead of CI_COMMIT_REF_NAME in it"
-                )
-            })
+            (!is_valid_name(name)).then(|| environment_failure(&written.value, name))
         });
         let environment = job.environment.as_ref().zip(name).map(|(environment, name)| {
             Ok(PlannedEnvironment {
@@ -281,6 +276,16 @@ impl Builder<'_> {
         };
         Ok(Candidate { job, instance: instance.clone(), needs: admitted.needs })
     }
+}
+
+/// Why GitLab creates a job as failed whose environment would have the invalid name `name`. `app/presenters/commit_status_presenter.rb`
+fn environment_failure(written: &str, name: &str) -> String {
+    let has_ref = ["CI_COMMIT_REF_NAME", "CI_COMMIT_BRANCH", "CI_COMMIT_TAG"].iter().any(|key| written.contains(key));
+    let remedy = if has_ref { "; use $CI_COMMIT_REF_SLUG in it" } else { "" };
+    format!(
+        "This job could not be executed because it would create an environment with an invalid parameter: the name {name:?} must have \
+         1 to 255 letters, digits, spaces and -_/${{}}. and may not start or end with /{remedy}"
+    )
 }
 
 /// # Errors

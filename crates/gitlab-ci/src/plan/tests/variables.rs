@@ -50,8 +50,15 @@ fn expands_environments_and_images() {
 // `app/services/environments/create_for_job_service.rb`, `seed/processable/resource_group.rb`
 #[rstest]
 #[case::valid("review/$CI_COMMIT_REF_SLUG", "$CI_COMMIT_REF_SLUG", None, true)]
-#[case::invalid_character("review/$CI_COMMIT_REF_NAME", "$CI_COMMIT_REF_NAME", Some("`review/fix/#12`"), false)]
-#[case::empty("$UNDEFINED", "$UNDEFINED", Some("``"), false)]
+#[case::invalid_character(
+    "review/$CI_COMMIT_REF_NAME",
+    "$CI_COMMIT_REF_NAME",
+    Some(
+        "\"review/fix/#12\" must have 1 to 255 letters, digits, spaces and -_/${}. and may not start or end with /; use $CI_COMMIT_REF_SLUG in it"
+    ),
+    false
+)]
+#[case::empty("$UNDEFINED", "$UNDEFINED", Some("\"\" must"), false)]
 #[case::too_long("$LONG", "$LONG", Some("aaaa"), false)]
 fn an_invalid_environment_fails_and_an_invalid_group_is_ignored(
     #[case] environment: &str,
