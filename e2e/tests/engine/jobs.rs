@@ -150,7 +150,7 @@ async fn sources_and_artifacts_are_passed_between_jobs() {
     let archive = pipeline.archive();
     let meant = selection(&["dist/second", "dist/sub/", "dist/link", "big", "none/*", "a.txt/x"]);
     let packed = first.pack(meant, &archive).await;
-    let unmatched = packed.findings.iter().filter(|finding| finding.count == Some(0)).map(|finding| &*finding.pattern);
+    let unmatched = packed.findings.iter().filter(|finding| finding.count == Ok(0)).map(|finding| &*finding.pattern);
     assert_eq!(unmatched.collect::<Vec<_>>(), ["none/*", "a.txt/x"]);
     assert_eq!((packed.entries, packed.bytes), (5, 50_000_000 + 2 * 8));
     // The three files are hard links to one file. Two of the patterns have a wildcard in the name of the directory.

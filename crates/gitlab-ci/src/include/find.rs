@@ -130,7 +130,7 @@ impl Loader<'_, '_> {
                 if let Some(text) = Directory(dir.clone()).read(&below) {
                     return Some(Found { name: dir.join(below).display().to_string(), text, home: inner });
                 }
-                searched.get_or_insert_with(|| (name, dir, below));
+                searched.get_or_insert((name, dir, below));
             }
         }
         if let Some((name, dir, below)) = searched {
