@@ -219,5 +219,5 @@ async fn a_job_without_an_image() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let (prepared, _) = pipeline.prepare("", |request| request.image = None).await;
     let error = prepared.err().unwrap();
-    assert!(error.message.starts_with("job has no image, and the runner has no default image"), "{error}");
+    assert!(error.message.starts_with("job `job` has no image, and the runner has no default image"), "{error}");
 }
