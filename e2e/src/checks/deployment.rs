@@ -27,10 +27,13 @@ pub(super) async fn run(environment: Environment) -> Outcome {
     let deployment = environment.deployment().await?;
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     if replicas < 2 {
-        let failure = expected("at least two replicas").actual(replicas).caused_by(
-            "the Deployment has fewer than two replicas: no other pod responds while a pod is replaced",
-            format!("run `{}`, or apply the manifest again", scale(&deployment)),
-        );
+        let cause = match replicas {
+            0 => "the Deployment is scaled to 0",
+            _ => "the Deployment has fewer than two replicas: no other pod responds while a pod is replaced",
+        };
+        let failure = expected("at least two replicas")
+            .actual(replicas)
+            .caused_by(cause, format!("run `{}`, or apply the manifest again", scale(&deployment)));
         return Err(with_diagnostics(failure, &environment, &deployment).await);
     }
     let image = image(&deployment);
