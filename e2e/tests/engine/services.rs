@@ -164,7 +164,7 @@ async fn containers_join_additional_networks() {
     let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
     let (prepared, _) = pipeline.prepare(DEBIAN, |_| ()).await;
     let error = prepared.err().unwrap();
-    assert!(error.message.ends_with(&format!("docker network create {network}")), "{error}");
+    assert!(error.message.ends_with(&format!("`docker network create {network}`")), "{error}");
 
     let label = format!("io.gitlab-ci-k8s-demo.pipeline={}", pipeline.name);
     support::docker(&["network", "create", "--label", &label, &network]);
