@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Node;
 use kube::{Client, ResourceExt};
 
+use super::connection::Connection;
 use crate::environment::cluster;
 use crate::record::check_report::Cluster;
 
@@ -20,10 +21,11 @@ const LABELS: [(&str, &str); 3] =
     [("minikube.k8s.io/", "minikube"), ("node.openshift.io/", "OpenShift"), ("kubernetes.azure.com/", "AKS")];
 
 /// Reads the cluster's version and nodes. What the account may not read is left out.
-pub async fn cluster(client: &Client) -> Cluster {
+pub async fn cluster(connection: &Connection, client: &Client) -> Cluster {
     let (version, nodes) =
         tokio::join!(tokio::time::timeout(TIMEOUT, client.apiserver_version()), cluster::nodes(client));
-    described(version.ok().and_then(Result::ok).map(|info| info.git_version), nodes.as_deref())
+    let version = version.ok().and_then(Result::ok).map(|info| info.git_version);
+    Cluster { server: connection.server(), ..described(version, nodes.as_deref()) }
 }
 
 fn described(kubernetes: Option<String>, nodes: Option<&[Node]>) -> Cluster {
@@ -35,6 +37,7 @@ fn described(kubernetes: Option<String>, nodes: Option<&[Node]>) -> Cluster {
         kubernetes,
         nodes: nodes.map(<[_]>::len),
         architectures: architectures.into_iter().collect(),
+        ..Cluster::default()
     }
 }
 

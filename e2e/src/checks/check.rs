@@ -101,7 +101,7 @@ impl Need {
             return reason.clone();
         }
         let hint = match self {
-            Self::Changes => "it changes the cluster temporarily; run without `--read-only`",
+            Self::Changes => "it creates or replaces pods; run without `--read-only`",
             Self::Registry => "the registry's credentials are not given (`--registry`)",
             Self::Deployer => "the pipeline's account is not given (`--deployer-kubeconfig`)",
             Self::Ingress => "the Ingress controller's address is not given (`--ingress`)",

@@ -42,6 +42,14 @@ pub enum ConnectionError {
         #[source]
         source: kube::config::KubeconfigError,
     },
+    /// The kubeconfig has no such context.
+    #[error("the kubeconfig {path} has no context `{name}`; it has {known}")]
+    Context {
+        path: String,
+        name: String,
+        /// The contexts that it has.
+        known: String,
+    },
     /// The files of the pod's account cannot be used.
     #[error("cannot use the account of the pod")]
     Pod(#[from] kube::config::InClusterError),
@@ -77,7 +85,8 @@ impl Connection {
     /// If the kubeconfig cannot be used.
     pub async fn from_file(path: &Path, context: Option<&str>) -> Result<Self, ConnectionError> {
         let failed = |source| ConnectionError::Kubeconfig { path: path.display().to_string(), source };
-        Self::from_context(Kubeconfig::read_from(path).map_err(failed)?, context, failed).await
+        let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+        Self::from_context(kubeconfig, &path.display().to_string(), context).await
     }
 
     /// A context of the kubeconfigs that kubectl uses by default: those in `KUBECONFIG`, or else `~/.kube/config`.
@@ -88,14 +97,17 @@ impl Connection {
         let path = std::env::var("KUBECONFIG").ok().filter(|paths| !paths.is_empty());
         let path = path.unwrap_or_else(|| "~/.kube/config".to_owned());
         let failed = |source| ConnectionError::Kubeconfig { path: path.clone(), source };
-        Self::from_context(Kubeconfig::read().map_err(failed)?, context, failed).await
+        Self::from_context(Kubeconfig::read().map_err(failed)?, &path, context).await
     }
 
-    async fn from_context(
-        kubeconfig: Kubeconfig,
-        context: Option<&str>,
-        failed: impl Fn(kube::config::KubeconfigError) -> ConnectionError,
-    ) -> Result<Self, ConnectionError> {
+    /// A context of a kubeconfig, which was read from `path`.
+    async fn from_context(kubeconfig: Kubeconfig, path: &str, context: Option<&str>) -> Result<Self, ConnectionError> {
+        let failed = |source| ConnectionError::Kubeconfig { path: path.to_owned(), source };
+        let known: Vec<_> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+        if let Some(name) = context.filter(|name| !known.contains(name)) {
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(ConnectionError::Context { path: path.to_owned(), name: name.to_owned(), known });
+        }
         let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
         let (user, groups) = (config.auth_info.impersonate.clone(), config.auth_info.impersonate_groups.clone());

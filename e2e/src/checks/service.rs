@@ -48,6 +48,11 @@ pub(super) async fn run(environment: Environment) -> Outcome {
                     require_own_pod(&environment, &service, host).await?;
                 }
             }
+            // The Service may have been deleted since: then this names it.
+            (404, body) => {
+                environment.service().await?;
+                last = format!("404: {}", body.trim());
+            }
             (status, body) => last = format!("{status}: {}", body.trim()),
         }
         sleep(POLL_INTERVAL).await;

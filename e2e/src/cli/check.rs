@@ -30,8 +30,9 @@ use super::{CliError, Outcome, write};
 
 /// Checks a deployed environment of the service
 ///
-/// The default is the cluster of `e2e up`, and in a pod the cluster of the pod, with the pod's account; --context or
-/// --kubeconfig selects another one. Where nothing is deployed yet, --deploy does it for the checks. Exit codes: 0 every check
+/// It replaces the pods of the environment and restarts a container, as a rolling update does, and creates pods of its own, which it
+/// deletes; with --read-only, it changes nothing. The default is the cluster of `e2e up`, and in a pod the cluster of the pod, with
+/// the pod's account; --context or --kubeconfig selects another one. Where nothing is deployed yet, --deploy does it for the checks. Exit codes: 0 every check
 /// that could run passed, 1 a check failed, a named check could not run, or the image of --deploy does not run, 2 the command
 /// line is wrong, 3 the cluster does not answer, a report cannot be written, or the temporary namespace cannot be removed.
 #[derive(Debug, clap::Args)]
@@ -214,7 +215,12 @@ async fn verify(
     let show = |event: &Event<'_>| live.show(event);
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let started = Instant::now();
-    let run = async { tokio::join!(run_all(&chosen, &environments, started, &show), about::cluster(&target.client)) };
+    let run = async {
+        tokio::join!(
+            run_all(&chosen, &environments, started, &show),
+            about::cluster(&target.connection, &target.client)
+        )
+    };
     let (checks, cluster) = tokio::select! {
         ended = live.watch(run) => ended,
         () = cancel.cancelled() => {

@@ -71,9 +71,11 @@ impl Mode {
     }
 }
 
-/// The data about the cluster that the API server reports.
+/// The cluster: its address, and what the API server reports about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cluster {
+    /// The address of the API server: `https://192.0.2.1:6443`.
+    pub server: String,
     /// The version of the API server: `v1.37.0`.
     pub kubernetes: Option<String>,
     /// `kind`, `k3s`, `EKS`; nothing if it is not recognized.

@@ -87,7 +87,8 @@ fn with_details(check: &Record, failure: &Failure, max: usize) -> String {
         let _ = writeln!(text, "  | {line}");
     }
     if let Some(more @ 1..) = details.len().checked_sub(max) {
-        let _ = writeln!(text, "  | … {more} more lines: see `--format json`, or the report of `e2e run`");
+        let _ =
+            writeln!(text, "  | … {more} more lines: see `--format json` or `--html FILE`, or the report of `e2e run`");
     }
     text
 }

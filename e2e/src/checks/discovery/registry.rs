@@ -42,9 +42,7 @@ pub(super) async fn find(target: &Target, deployments: &[&Deployment]) -> Search
     let secrets = Api::<Secret>::namespaced(target.client.clone(), &target.namespace);
     let (login, secret) = login(&secrets, deployment, &image, host).await?;
     resolve(host).await.map_err(|reason| {
-        format!(
-            "this machine cannot resolve {host} ({reason}); run the checks where the name resolves: manifests/checks"
-        )
+        format!("this machine cannot resolve {host} ({reason}); run the checks on a machine that can")
     })?;
     let api = RegistryApi::new(host, &format!("https://{host}"), (&login.user, &login.password), None);
     let api = api.map_err(|error| error_chain(&error))?;

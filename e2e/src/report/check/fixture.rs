@@ -82,6 +82,7 @@ fn template() -> CheckReport {
         verdict: Verdict::NotRun,
         mode: Mode::Default,
         cluster: Cluster {
+            server: "https://192.0.2.1:6443".to_owned(),
             kubernetes: Some("v1.37.0".to_owned()),
             distribution: Some("kind".to_owned()),
             nodes: Some(3),

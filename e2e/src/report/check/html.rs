@@ -37,7 +37,7 @@ fn cleaned(report: &CheckReport) -> CheckReport {
     let CheckReport { api_version, kind, product, began_at, duration, verdict, mode, cluster, .. } = report;
     let CheckReport { environments, found, checks, .. } = report;
     let Product { name, version } = product;
-    let Cluster { kubernetes, distribution, nodes, architectures } = cluster;
+    let Cluster { server, kubernetes, distribution, nodes, architectures } = cluster;
     let optional = |text: &Option<String>| text.as_deref().map(clean::text);
     let environment = |CheckedEnvironment { name, namespace, host }: &CheckedEnvironment| CheckedEnvironment {
         name: clean::text(name),
@@ -64,6 +64,7 @@ fn cleaned(report: &CheckReport) -> CheckReport {
         verdict: *verdict,
         mode: *mode,
         cluster: Cluster {
+            server: clean::text(server),
             kubernetes: optional(kubernetes),
             distribution: optional(distribution),
             nodes: *nodes,
@@ -191,13 +192,14 @@ fn found(findings: &[Finding]) -> Option<Markup> {
 }
 
 fn about(report: &CheckReport) -> Markup {
-    let Cluster { kubernetes, distribution, nodes, architectures } = &report.cluster;
+    let Cluster { server, kubernetes, distribution, nodes, architectures } = &report.cluster;
     let unknown = |text: Option<String>| text.filter(|it| !it.is_empty()).unwrap_or_else(|| "unknown".to_owned());
     let rows = [
         ("Program", format!("{} {}", report.product.name, report.product.version)),
         ("Mode", report.mode.word().to_owned()),
         ("Started", when(&report.began_at)),
         ("Duration", format_duration(report.duration)),
+        ("API server", server.clone()),
         ("Kubernetes", unknown(kubernetes.clone())),
         ("Distribution", unknown(distribution.clone())),
         ("Nodes", unknown(nodes.map(|nodes| nodes.to_string()))),
