@@ -90,13 +90,17 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Environment> {
 /// The maximum length of the name of an environment, and of the key of a resource group, in characters: `app/models/environment.rb`
 const MAX_NAME_LENGTH: usize = 255;
 
-/// Whether an environment can have this name, and a resource group this key: `environment_name_regex` of `lib/gitlab/regex.rb`.
+/// Whether an environment can have this name, and a resource group this key, after its variables were expanded.
 pub(crate) fn is_valid_name(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= MAX_NAME_LENGTH && has_valid_characters(text)
+}
+
+/// `environment_name_regex` of `lib/gitlab/regex.rb`
+fn has_valid_characters(text: &str) -> bool {
     let is_good = |character: char| {
         character.is_ascii_alphanumeric() || matches!(character, '_' | '/' | '$' | '{' | '}' | '.' | ' ' | '-')
     };
-    let has_good_length = (1..=MAX_NAME_LENGTH).contains(&text.chars().count()) && !text.trim().is_empty();
-    has_good_length && text.chars().all(is_good) && !text.starts_with('/') && !text.ends_with('/')
+    !text.is_empty() && text.chars().all(is_good) && !text.starts_with('/') && !text.ends_with('/')
 }
 
 fn read_name(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
@@ -106,7 +110,8 @@ fn read_name(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
         reader.complain(node.span, path, "can't be blank");
         return None;
     }
-    if !is_valid_name(text) {
+    // The length counts only after the expansion.
+    if !has_valid_characters(text) {
         let message = "can contain only letters, digits, '-', '_', '/', '$', '{', '}', '.', and spaces, but it cannot \
                        start or end with '/'";
         reader.complain(node.span, path, message);

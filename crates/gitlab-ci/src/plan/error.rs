@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::admission::Reason;
 use crate::changes::NoSuchRef;
+use crate::config::root::MAX_NAME_LENGTH;
 use crate::source::Span;
 use crate::variables::expand::ExpansionError;
 
@@ -18,7 +19,7 @@ pub enum PlanError {
     #[error("The resulting pipeline would have been empty. Review the rules configuration for the relevant jobs.")]
     Empty(Vec<(Arc<str>, Reason)>),
     /// `workflow:name` has become too long. `lib/gitlab/ci/pipeline/chain/populate_metadata.rb`
-    #[error("Failed to build pipeline metadata! Name is too long (maximum is 255 characters)")]
+    #[error("Failed to build pipeline metadata! Name is too long (maximum is {} characters)", MAX_NAME_LENGTH)]
     Name,
     /// The variables of a job form a cycle or become too large.
     #[error("{job}: {error}")]

@@ -60,6 +60,7 @@ fn expands_environments_and_images() {
 )]
 #[case::empty("$UNDEFINED", "$UNDEFINED", Some("\"\" must"), false)]
 #[case::too_long("$LONG", "$LONG", Some("aaaa"), false)]
+#[case::too_long_as_written(&"a".repeat(256), "g", Some("aaaa"), true)]
 fn an_invalid_environment_fails_and_an_invalid_group_is_ignored(
     #[case] environment: &str,
     #[case] group: &str,
