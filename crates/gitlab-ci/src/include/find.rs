@@ -60,21 +60,15 @@ impl Loader<'_, '_> {
     }
 
     pub(super) fn find(&mut self, include: &Include, home: &Home) -> Option<Found> {
+        if let Some(message) = invalid_address(include) {
+            explain_expansion(self.diagnostics.error(include.span, message), include);
+            return None;
+        }
         if include.kind == "local" { self.local(include, home) } else { self.elsewhere(include, home) }
     }
 
     fn local(&mut self, include: &Include, home: &Home) -> Option<Found> {
         let path = include.target.trim_start_matches('/');
-        if include.target.trim().is_empty() || !is_yaml(path) {
-            let message = if include.target.trim().is_empty() {
-                no_subkey(&serde_json::json!({ "local": include.target }))
-            } else {
-                format!("Included file `{path}` does not have YAML extension!")
-            };
-            let error = self.diagnostics.error(include.span, message);
-            explain_expansion(error, include);
-            return None;
-        }
         let files = home.files(self.environment.files);
         if let Some(text) = files.read(path) {
             return Some(Found { name: home.name(path), text, home: home.clone() });
@@ -92,10 +86,6 @@ impl Loader<'_, '_> {
     /// Finds a file of another project or address, in the directory that replaces that project or address.
     fn elsewhere(&mut self, include: &Include, home: &Home) -> Option<Found> {
         let Include { kind, target, file, span, .. } = include;
-        if let Some(message) = invalid_address(include) {
-            explain_expansion(self.diagnostics.error(*span, message), include);
-            return None;
-        }
         let (named, files) = parts(kind, target, file.as_deref());
         // GitLab finds projects in any case: `file/project.rb`.
         let in_case = |name: &str| if *kind == "project" { name.to_lowercase() } else { name.to_owned() };
@@ -154,19 +144,21 @@ impl Loader<'_, '_> {
     }
 }
 
-/// Why GitLab refuses the address of an include from elsewhere before it looks for the file.
+/// Why GitLab refuses the address of an include before it looks for the file.
 fn invalid_address(include: &Include) -> Option<String> {
     let Include { kind, target, file, .. } = include;
+    // `file/base.rb`: `validate_location!`
+    let unless_yaml =
+        |path: &str| (!is_yaml(path)).then(|| format!("Included file `{path}` does not have YAML extension!"));
     match (*kind, file) {
-        // `file/project.rb`: `matching?`
+        // `file/local.rb`, `file/project.rb`: `matching?`
+        ("local", _) if target.trim().is_empty() => Some(no_subkey(&serde_json::json!({ "local": target }))),
         ("project", Some(file)) if target.trim().is_empty() => {
             Some(no_subkey(&serde_json::json!({ "project": target, "file": file })))
         }
-        // `file/base.rb`: `validate_location!`
-        ("project", Some(file)) if !is_yaml(file) => {
-            Some(format!("Included file `{file}` does not have YAML extension!"))
-        }
-        ("remote", _) if !is_yaml(target) => Some(format!("Included file `{target}` does not have YAML extension!")),
+        ("local", _) => unless_yaml(target.trim_start_matches('/')),
+        ("project", Some(file)) => unless_yaml(file),
+        ("remote", _) => unless_yaml(target),
         ("template", _) if !target.ends_with(".gitlab-ci.yml") => {
             Some(format!("Template file `{target}` is not a valid location!"))
         }
