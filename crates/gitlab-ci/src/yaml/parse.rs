@@ -12,7 +12,7 @@ use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 use super::keys::{Key, as_key, merge};
 use super::libyaml::Accepted;
 use super::node::{Entry, Mapping, Node, Value};
-use super::scalar::{self, Plain};
+use super::scalar;
 use super::{libyaml, size, tag};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{FileId, Sources, Span};
@@ -167,19 +167,16 @@ impl Composer<'_> {
                         // `validation_error_message` of `lib/gitlab/ci/config/yaml/tags/base.rb`
                         let value = serde_json::Value::from(text.as_ref()).to_string();
                         self.refuse_reference(span, if text.trim().is_empty() { "[]" } else { &value });
-                        Plain::Value(Value::Null)
+                        Ok(Value::Null)
                     }
                     (Some(tag), _) => tag::resolve(tag, &text),
                     (None, ScalarStyle::Plain) => scalar::resolve(&text),
-                    (None, _) => Plain::Value(Value::String(text.as_ref().into())),
+                    (None, _) => Ok(Value::String(text.as_ref().into())),
                 };
-                let value = match read {
-                    Plain::Value(value) => value,
-                    refused => {
-                        self.refuse(span, &refused, &text, tag.is_some());
-                        Value::String(text.as_ref().into())
-                    }
-                };
+                let value = read.unwrap_or_else(|refused| {
+                    self.refuse(span, &refused, &text, tag.is_some());
+                    Value::String(text.as_ref().into())
+                });
                 let size = size::without_content(&value);
                 self.add(Node::new(span, value), anchor, size)
             }

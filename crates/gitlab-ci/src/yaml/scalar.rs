@@ -7,17 +7,16 @@ use regex::Regex;
 
 use super::node::Value;
 
-/// The type of a plain scalar.
-pub(super) enum Plain {
-    Value(Value),
-    /// The text becomes an object of this class, which GitLab does not permit.
-    Refused(&'static str),
+/// Why a scalar has no value that GitLab permits.
+pub(super) enum Refused {
+    /// The text becomes an object of this class.
+    Class(&'static str),
     /// Decoded binary content that is not UTF-8.
     NotText,
 }
 
 /// Determines the value of the plain scalar `text`.
-pub(super) fn resolve(text: &str) -> Plain {
+pub(super) fn resolve(text: &str) -> Result<Value, Refused> {
     // Most scalars are words. Of the other types, only null and booleans start with a letter.
     let first = text.bytes().next();
     let value = match first {
@@ -28,13 +27,13 @@ pub(super) fn resolve(text: &str) -> Plain {
         Some(b':') if text.len() > 1 => Value::Symbol(symbol(&text[1..]).into()),
         Some(b'0'..=b'9' | b'+' | b'-' | b'.') => match number(text) {
             Some(value) => value,
-            None if is_date(text) => return Plain::Refused("Date"),
-            None if is_time(text) => return Plain::Refused("Time"),
+            None if is_date(text) => return Err(Refused::Class("Date")),
+            None if is_time(text) => return Err(Refused::Class("Time")),
             None => string(text),
         },
         Some(_) => string(text),
     };
-    Plain::Value(value)
+    Ok(value)
 }
 
 fn string(text: &str) -> Value {
@@ -234,9 +233,9 @@ mod tests {
     fn value(text: &str) -> serde_json::Value {
         let file = Sources::default().add("", "");
         match resolve(text) {
-            Plain::Value(value) => super::super::node::Node::new(Span { file, start: 0, end: 0 }, value).json(),
-            Plain::Refused(class) => json!({ "refused": class }),
-            Plain::NotText => json!("not text"),
+            Ok(value) => super::super::node::Node::new(Span { file, start: 0, end: 0 }, value).json(),
+            Err(Refused::Class(class)) => json!({ "refused": class }),
+            Err(Refused::NotText) => json!("not text"),
         }
     }
 
@@ -301,7 +300,7 @@ mod tests {
     #[case("0.0001", "0.0001")]
     #[case("-1.50", "-1.5")]
     fn writes_floats_like_ruby(#[case] text: &str, #[case] expected: &str) {
-        let Plain::Value(Value::Float(found)) = resolve(text) else { panic!("{text} is no float") };
+        let Ok(Value::Float(found)) = resolve(text) else { panic!("{text} is no float") };
         assert_eq!(&*found, expected);
     }
 }

@@ -5,25 +5,25 @@
 use granit_parser::Tag;
 
 use super::node::Value;
-use super::scalar::{self, Plain};
+use super::scalar::{self, Refused};
 
 /// The value of a scalar with a tag.
-pub(super) fn resolve(tag: &Tag, text: &str) -> Plain {
-    let string = |text: &str| Plain::Value(Value::String(text.into()));
+pub(super) fn resolve(tag: &Tag, text: &str) -> Result<Value, Refused> {
+    let string = |text: &str| Ok(Value::String(text.into()));
     match name(tag).as_str() {
         "!!str" | "!str" | "!ruby/string" => string(text),
-        "!ruby/symbol" | "!ruby/sym" => Plain::Value(Value::Symbol(text.into())),
+        "!ruby/symbol" | "!ruby/sym" => Ok(Value::Symbol(text.into())),
         "!!binary" | "!binary" => match decode(text) {
             Some(text) => string(&text),
-            None => Plain::NotText,
+            None => Err(Refused::NotText),
         },
         "!!float" | "!float" => match scalar::resolve(text) {
-            Plain::Value(Value::Integer(whole)) => Plain::Value(Value::Float(format!("{whole}.0").into())),
-            Plain::Value(value @ Value::Float(_)) => Plain::Value(value),
-            _ => Plain::Refused("Float"),
+            Ok(Value::Integer(whole)) => Ok(Value::Float(format!("{whole}.0").into())),
+            Ok(value @ Value::Float(_)) => Ok(value),
+            _ => Err(Refused::Class("Float")),
         },
         other => match class(other) {
-            Some(class) => Plain::Refused(class),
+            Some(class) => Err(Refused::Class(class)),
             None => scalar::resolve(text),
         },
     }

@@ -3,7 +3,7 @@
 use super::Composer;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
-use crate::yaml::scalar::Plain;
+use crate::yaml::scalar::Refused;
 use crate::yaml::tag;
 
 impl Composer<'_> {
@@ -14,17 +14,16 @@ impl Composer<'_> {
     }
 
     /// Reports a scalar without a value that GitLab permits.
-    pub(super) fn refuse(&mut self, span: Span, refused: &Plain, text: &str, has_tag: bool) {
+    pub(super) fn refuse(&mut self, span: Span, refused: &Refused, text: &str, has_tag: bool) {
         match refused {
-            Plain::Value(_) => {}
             // Psych ignores the quotes of a scalar with a tag.
-            Plain::Refused(class) if has_tag => {
+            Refused::Class(class) if has_tag => {
                 self.refuse_class(span, class).help(format!("remove the tag, and quote the text: '{text}'"));
             }
-            Plain::Refused(class) => {
+            Refused::Class(class) => {
                 self.refuse_class(span, class).help(format!("quote it: '{text}'"));
             }
-            Plain::NotText => {
+            Refused::NotText => {
                 let error = self.diagnostics.error(span, "the content of `!!binary` is not UTF-8 text");
                 error.help("encode the text again as UTF-8, or remove the value");
             }
