@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
-use kube::{Client, ResourceExt};
+use kube::ResourceExt;
 
-use super::connection::Connection;
+use super::target::Target;
 use crate::environment::cluster;
 use crate::record::check_report::Cluster;
 
@@ -21,11 +21,12 @@ const LABELS: [(&str, &str); 3] =
     [("minikube.k8s.io/", "minikube"), ("node.openshift.io/", "OpenShift"), ("kubernetes.azure.com/", "AKS")];
 
 /// Reads the cluster's version and nodes. What the account may not read is left out.
-pub async fn cluster(connection: &Connection, client: &Client) -> Cluster {
+pub async fn cluster(target: &Target) -> Cluster {
+    let client = &target.client;
     let (version, nodes) =
         tokio::join!(tokio::time::timeout(TIMEOUT, client.apiserver_version()), cluster::nodes(client));
     let version = version.ok().and_then(Result::ok).map(|info| info.git_version);
-    Cluster { server: connection.server(), ..described(version, nodes.as_deref()) }
+    Cluster { server: target.connection.server(), ..described(version, nodes.as_deref()) }
 }
 
 fn described(kubernetes: Option<String>, nodes: Option<&[Node]>) -> Cluster {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use crate::environment::cluster::{ApiError, ClientError};
@@ -40,7 +40,7 @@ pub enum ConnectionError {
         path: String,
         /// The cause.
         #[source]
-        source: kube::config::KubeconfigError,
+        source: KubeconfigError,
     },
     /// The kubeconfig has no such context.
     #[error("the kubeconfig {path} has no context `{name}`; it has {known}")]
@@ -84,9 +84,7 @@ impl Connection {
     /// # Errors
     /// If the kubeconfig cannot be used.
     pub async fn from_file(path: &Path, context: Option<&str>) -> Result<Self, ConnectionError> {
-        let failed = |source| ConnectionError::Kubeconfig { path: path.display().to_string(), source };
-        let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
-        Self::from_context(kubeconfig, &path.display().to_string(), context).await
+        Self::from_context(Kubeconfig::read_from(path), &path.display().to_string(), context).await
     }
 
     /// A context of the kubeconfigs that kubectl uses by default: those in `KUBECONFIG`, or else `~/.kube/config`.
@@ -96,13 +94,17 @@ impl Connection {
     pub async fn from_default_kubeconfig(context: Option<&str>) -> Result<Self, ConnectionError> {
         let path = std::env::var("KUBECONFIG").ok().filter(|paths| !paths.is_empty());
         let path = path.unwrap_or_else(|| "~/.kube/config".to_owned());
-        let failed = |source| ConnectionError::Kubeconfig { path: path.clone(), source };
-        Self::from_context(Kubeconfig::read().map_err(failed)?, &path, context).await
+        Self::from_context(Kubeconfig::read(), &path, context).await
     }
 
     /// A context of a kubeconfig, which was read from `path`.
-    async fn from_context(kubeconfig: Kubeconfig, path: &str, context: Option<&str>) -> Result<Self, ConnectionError> {
+    async fn from_context(
+        read: Result<Kubeconfig, KubeconfigError>,
+        path: &str,
+        context: Option<&str>,
+    ) -> Result<Self, ConnectionError> {
         let failed = |source| ConnectionError::Kubeconfig { path: path.to_owned(), source };
+        let kubeconfig = read.map_err(failed)?;
         let known: Vec<_> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
         if let Some(name) = context.filter(|name| !known.contains(name)) {
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

@@ -32,9 +32,10 @@ use super::{CliError, Outcome, write};
 ///
 /// It replaces the pods of the environment and restarts a container, as a rolling update does, and creates pods of its own, which it
 /// deletes; with --read-only, it changes nothing. The default is the cluster of `e2e up`, and in a pod the cluster of the pod, with
-/// the pod's account; --context or --kubeconfig selects another one. Where nothing is deployed yet, --deploy does it for the checks. Exit codes: 0 every check
-/// that could run passed, 1 a check failed, a named check could not run, or the image of --deploy does not run, 2 the command
-/// line is wrong, 3 the cluster does not answer, a report cannot be written, or the temporary namespace cannot be removed.
+/// the pod's account; --context or --kubeconfig selects another one. Where nothing is deployed yet, --deploy does it for the checks.
+/// Exit codes: 0 every check that could run passed, 1 a check failed, a named check could not run, or the image of --deploy does not
+/// run, 2 the command line is wrong, 3 the cluster does not answer, a report cannot be written, or the temporary namespace cannot be
+/// removed.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags that do not depend on each other")]
 #[command(group(clap::ArgGroup::new("known").args(["references", "deploy"]).multiple(true)))]
@@ -215,12 +216,7 @@ async fn verify(
     let show = |event: &Event<'_>| live.show(event);
     let began_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let started = Instant::now();
-    let run = async {
-        tokio::join!(
-            run_all(&chosen, &environments, started, &show),
-            about::cluster(&target.connection, &target.client)
-        )
-    };
+    let run = async { tokio::join!(run_all(&chosen, &environments, started, &show), about::cluster(target)) };
     let (checks, cluster) = tokio::select! {
         ended = live.watch(run) => ended,
         () = cancel.cancelled() => {

@@ -82,8 +82,8 @@ fn credentials(address: &str, username: &str, password: &str) -> DockerCredentia
     }
 }
 
-/// Whether credentials for `address` (a registry, or a path in a registry) apply to an image. Returns the length of the matching part of the
-/// image's name: the longest match wins.
+/// Whether credentials for `address` (a registry, or a path in a registry) apply to an image. Returns the length of the matching part of
+/// the image's name: the longest match wins.
 fn covers(address: &str, image: &str) -> Option<usize> {
     let address = address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');
     let address = address.strip_suffix("/v1").or_else(|| address.strip_suffix("/v2")).unwrap_or(address);

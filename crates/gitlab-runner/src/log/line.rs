@@ -56,8 +56,9 @@ pub fn pieces(line: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// Removes the section markers from a line. Borrows a line without control characters. Returns `None` if the line contains nothing else. If the line contains carriage returns, only
-/// the last text between them is kept, because a terminal overwrites the earlier ones. `lib/gitlab/regex.rb` (`build_trace_section_regex`)
+/// Removes the section markers from a line. Borrows a line without control characters. Returns `None` if the line contains nothing but
+/// markers. If the line contains carriage returns, only the last text between them is kept, because a terminal overwrites the earlier ones.
+/// `lib/gitlab/regex.rb` (`build_trace_section_regex`)
 pub(super) fn without_section_markers(line: &str) -> Option<Cow<'_, str>> {
     // A marker contains control characters.
     if is_plain(line) {

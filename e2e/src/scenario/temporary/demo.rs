@@ -73,8 +73,7 @@ impl Demo {
     pub async fn create(target: &Target, options: DeployOptions) -> Result<Self, DemoError> {
         let classes = Api::<IngressClass>::all(target.client.clone());
         let selected = ListParams::default();
-        let (classes, cluster) =
-            join(classes.list(&selected), about::cluster(&target.connection, &target.client)).await;
+        let (classes, cluster) = join(classes.list(&selected), about::cluster(target)).await;
         let classes = classes.map_err(|error| DemoError::Classes(error.into()))?.items;
         let (exposure, exposure_choice) = exposure(options.exposure, &classes)?;
         let (architecture, architecture_choice) = architecture(options.architecture, &cluster.architectures)?;
