@@ -62,12 +62,12 @@ pub enum PatternError {
     #[error("{0}")]
     Syntax(String),
     /// The text or the compiled expression exceeds a limit that exists here, but not in GitLab.
-    #[error("it is too large")]
+    #[error("it is larger than this program supports; GitLab may accept it")]
     Size,
 }
 
 /// Cuts a text to the length that fits into a message of one line, and escapes control characters.
-pub(super) fn shortened(text: &str) -> String {
+pub(in crate::expression) fn shortened(text: &str) -> String {
     const MAX_LENGTH: usize = 40;
     let mut short: String = text.chars().take(MAX_LENGTH).flat_map(plain).collect();
     if text.chars().nth(MAX_LENGTH).is_some() {

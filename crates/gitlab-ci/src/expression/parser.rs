@@ -181,7 +181,7 @@ mod tests {
     )]
     #[case::pattern(
         "$A =~ /some ( thin/i",
-        "the regular expression /some ( thin/i is invalid: unclosed group, at byte 6; expected a regular expression in RE2 syntax"
+        "the regular expression /some ( thin/i is invalid: missing ), at byte 6; expected a regular expression in RE2 syntax"
     )]
     #[case::line_break(
         "\u{1}\n",
