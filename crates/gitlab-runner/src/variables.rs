@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::workspace::job_dirs::JobDirs;
+use gitlab_ci::gitlab_version::GitlabVersion;
 use gitlab_ci::plan::{Plan, PlannedJob};
 use gitlab_ci::variables::collection::{Collection, Origin, Variable};
 use gitlab_ci::variables::expand::ExpansionError;
+use gitlab_ci::variables::slug::slugify;
 
 /// Facts about a job that are known only when it runs.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct Facts<'run> {
     pub created: SystemTime,
     /// The job's number: `CI_JOB_ID`.
     pub job: u64,
+    /// How often the job has been retried: `CI_JOB_RETRY_COUNT`.
+    pub retries: usize,
     /// The job's number among the jobs that run at the same time: `CI_CONCURRENT_ID`.
     pub concurrent: usize,
     /// `CI_JOB_TOKEN`. No server accepts it.
@@ -55,7 +59,7 @@ impl JobVariables {
     /// The variables refer to each other in a cycle, or a value exceeds the size limit of an expansion. The job cannot run.
     pub fn new(plan: &Plan, planned: &PlannedJob, facts: &Facts<'_>) -> Result<Self, ExpansionError> {
         let mut server = planned.variables.clone();
-        for variable in persisted(plan, facts) {
+        for variable in persisted(plan, planned, facts) {
             server.add(variable);
         }
         for variable in facts.dotenv.iter().chain(facts.deferred) {
@@ -146,11 +150,12 @@ fn path(temporary: &str, variable: &Variable) -> String {
 
 /// The predefined variables of the job and the pipeline that `rules` cannot use.
 /// <https://docs.gitlab.com/ci/variables/predefined_variables/>
-fn persisted(plan: &Plan, facts: &Facts<'_>) -> Vec<Variable> {
+fn persisted(plan: &Plan, planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
     let context = &plan.context;
     let project = format!("{}/{}", context.server.trim_end_matches('/'), context.project_path);
     let host = context.server.split_once("://").map_or(context.server.as_str(), |(_, host)| host);
     let Facts { pipeline, job, token, .. } = facts;
+    let started = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let seen = [
         ("CI_PIPELINE_ID", pipeline.to_string()),
         ("CI_PIPELINE_IID", pipeline.to_string()),
@@ -158,19 +163,34 @@ fn persisted(plan: &Plan, facts: &Facts<'_>) -> Vec<Variable> {
         ("CI_PIPELINE_CREATED_AT", humantime::format_rfc3339_seconds(facts.created).to_string()),
         ("CI_JOB_ID", job.to_string()),
         ("CI_JOB_URL", format!("{project}/-/jobs/{job}")),
-        ("CI_JOB_STARTED_AT", humantime::format_rfc3339_seconds(SystemTime::now()).to_string()),
+        ("CI_JOB_STARTED_AT", started.clone()),
     ];
+    let later = [
+        (GitlabVersion::new(18, 7), "CI_JOB_STARTED_AT_SLUG", slugify(&started)),
+        (GitlabVersion::new(19, 3), "CI_JOB_RETRY_COUNT", facts.retries.to_string()),
+        (GitlabVersion::new(19, 3), "CI_JOB_TAGS", tags(planned)),
+    ];
+    let later = later.into_iter().filter(|(since, ..)| context.version >= *since).map(|(_, key, value)| (key, value));
     let secret = [
         ("CI_JOB_TOKEN", (*token).to_owned()),
         ("CI_REPOSITORY_URL", format!("https://gitlab-ci-token:{token}@{host}/{}.git", context.project_path)),
     ];
-    let seen = seen.into_iter().map(|(key, value)| Variable::new(key, &value, Origin::Persisted));
+    let seen = seen.into_iter().chain(later).map(|(key, value)| Variable::new(key, &value, Origin::Persisted));
     let secret = secret.into_iter().map(|(key, value)| Variable {
         masked: key == "CI_JOB_TOKEN",
         public: false,
         ..Variable::new(key, &value, Origin::Persisted)
     });
     seen.chain(secret).collect()
+}
+
+/// The job's tags as a JSON array, with a space after each comma: `CI_JOB_TAGS`.
+fn tags(planned: &PlannedJob) -> String {
+    let tags = planned.job.tags.iter().map(|tag| {
+        let expanded = planned.expand_with(&tag.value, &[]);
+        serde_json::Value::from(expanded.unwrap_or_else(|| tag.value.to_string())).to_string()
+    });
+    format!("[{}]", tags.collect::<Vec<_>>().join(", "))
 }
 
 /// The architecture of this machine by the name that Go, and therefore GitLab Runner and Kubernetes, give it.
@@ -228,12 +248,16 @@ mod tests {
     use gitlab_ci::testing::plan;
 
     fn variables(text: &str, dotenv: &[Variable]) -> JobVariables {
-        let plan = plan(text);
+        variables_of(&plan(text), dotenv)
+    }
+
+    fn variables_of(plan: &Plan, dotenv: &[Variable]) -> JobVariables {
         let job_dirs = JobDirs { builds: "/builds".to_owned(), project: "/builds/course/demo".to_owned() };
         let facts = Facts {
             pipeline: 7,
             created: SystemTime::UNIX_EPOCH,
             job: 7001,
+            retries: 1,
             concurrent: 3,
             token: "t0ken-t0ken",
             job_dirs: &job_dirs,
@@ -244,7 +268,7 @@ mod tests {
             dotenv,
             deferred: &[],
         };
-        JobVariables::new(&plan, &plan.jobs[0], &facts).unwrap()
+        JobVariables::new(plan, &plan.jobs[0], &facts).unwrap()
     }
 
     // https://docs.gitlab.com/ci/variables/where_variables_can_be_used/
@@ -266,12 +290,28 @@ mod tests {
         assert_eq!(variables(text, &dotenv).get(key).as_deref(), Some(expected));
     }
 
-    #[test]
-    fn the_plan_lists_every_variable_that_only_a_running_job_has() {
-        let text = "a: {script: x, image: i}\n";
-        let planned = plan(text).jobs.remove(0);
-        let known: Vec<_> = known_when_running(&planned).map(|(key, _)| key).collect();
-        let running = variables(text, &[]);
+    // https://docs.gitlab.com/ci/variables/predefined_variables/
+    #[rstest]
+    #[case("18.6", "CI_JOB_STARTED_AT_SLUG", None)]
+    #[case("19.2", "CI_JOB_TAGS", None)]
+    #[case("19.3", "CI_JOB_TAGS", Some(r#"["t", "2"]"#))]
+    #[case("19.2", "CI_JOB_RETRY_COUNT", None)]
+    #[case("19.3", "CI_JOB_RETRY_COUNT", Some("1"))]
+    fn later_versions_have_more_variables(#[case] version: &str, #[case] key: &str, #[case] expected: Option<&str>) {
+        let mut plan = plan("a: {script: x, tags: [t, $TWO], variables: {TWO: 2}}\n");
+        plan.context.version = version.parse().unwrap();
+        assert_eq!(variables_of(&plan, &[]).get(key).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case("17.11")]
+    #[case("19.3")]
+    fn the_plan_lists_every_variable_that_only_a_running_job_has(#[case] version: &str) {
+        let mut plan = plan("a: {script: x, image: i}\n");
+        plan.context.version = version.parse().unwrap();
+        let planned = &plan.jobs[0];
+        let known: Vec<_> = known_when_running(planned, plan.context.version).map(|(key, _)| key).collect();
+        let running = variables_of(&plan, &[]);
         // From the runner configuration, from the kind of executor, and GitLab's name for itself.
         let others = ["FROM_CONFIG", "JOB", "CI_DISPOSABLE_ENVIRONMENT", "CI_SERVER"];
         for variable in running.list().iter().filter(|it| planned.variables.get(&it.key).is_none()) {

@@ -84,6 +84,24 @@ fn a_variable_of_the_pipeline_is_stronger_than_the_files() {
     assert_eq!(line, "A mine pipeline job (job), top (top level)");
 }
 
+// https://docs.gitlab.com/ci/variables/predefined_variables/: since GitLab 19.1
+#[rstest]
+#[case::another_branch("feature/x", "19.1", true)]
+#[case::an_earlier_version("feature/x", "19.0", false)]
+#[case::the_default_branch("main", "19.1", false)]
+fn the_base_of_a_branch_is_known(#[case] branch: &str, #[case] version: &str, #[case] expected: bool) {
+    let repository = Repository::new("main", "a: {script: x}\n");
+    let arguments = ["plan", "--branch", branch, "--gitlab", version, "--show-variables", "a"];
+    let text = run(&mut repository.e2e(&arguments));
+    let value = |name: &str| {
+        let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.find(|words| words.first() == Some(&name)).map(|words| words[1].to_owned())
+    };
+    // All branches are at the same commit.
+    let commit = value("CI_COMMIT_SHA").filter(|_| expected);
+    assert_eq!(value("CI_COMMIT_DEFAULT_BRANCH_BASE_SHA"), commit, "{text}");
+}
+
 #[rstest]
 #[case::no_tag(&["--tag", "v1.1.0"], 2, "e2e: no such tag: `v1.1.0`; did you mean `v1.0.0`?")]
 #[case::no_branch(&["--branch", "feature/y"], 2, "e2e: no such branch: `feature/y`; did you mean `feature/x`?")]

@@ -37,6 +37,8 @@ pub struct Inheritable {
     pub timeout: Option<Spanned<Duration>>,
     /// `interruptible`.
     pub interruptible: Option<bool>,
+    /// `tags`.
+    pub tags: Option<Vec<Text>>,
 }
 
 /// `Project::MAX_BUILD_TIMEOUT`: a month, as Ruby counts it.
@@ -45,9 +47,6 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(2_629_746);
 /// Reads the inheritable keywords of a job or of `default`.
 pub fn read(mapping: &Mapping, reader: &mut Reader<'_>) -> Inheritable {
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
-    if let Some(node) = value("tags") {
-        tags::check(node, reader);
-    }
     if let Some(node) = value("id_tokens") {
         id_tokens::check(node, reader);
     }
@@ -65,6 +64,7 @@ pub fn read(mapping: &Mapping, reader: &mut Reader<'_>) -> Inheritable {
         retry: value("retry").and_then(|node| retry::read(node, reader)),
         timeout: value("timeout").and_then(|node| reader.duration(node, "timeout", Some(MAX_TIMEOUT))),
         interruptible: value("interruptible").and_then(|node| reader.boolean(node, "interruptible")),
+        tags: value("tags").map(|node| tags::read(node, reader)),
     }
 }
 
@@ -88,6 +88,7 @@ impl Inheritable {
             retry: either("retry", self.retry, defaults.retry.as_ref(), inherit),
             timeout: self.timeout,
             interruptible: either("interruptible", self.interruptible, defaults.interruptible.as_ref(), inherit),
+            tags: either("tags", self.tags, defaults.tags.as_ref(), inherit),
         }
     }
 }

@@ -88,6 +88,8 @@ pub struct Job {
     pub resource_group: Option<Text>,
     /// `interruptible`.
     pub interruptible: bool,
+    /// `tags`.
+    pub tags: Vec<Text>,
     /// `coverage`: a regular expression between slashes, applied to the lines of the job log.
     pub coverage: Option<Text>,
 }
@@ -201,6 +203,7 @@ pub fn read(name: &Arc<str>, span: Span, node: &Node, defaults: &Inheritable, re
         timeout: inherited.timeout,
         resource_group: set("resource_group").and_then(|node| reader.string(node, " resource_group")),
         interruptible: inherited.interruptible == Some(true),
+        tags: inherited.tags.unwrap_or_default(),
         coverage: set("coverage").and_then(|node| read_coverage(node, reader)),
     })
 }

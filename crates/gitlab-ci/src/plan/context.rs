@@ -88,7 +88,7 @@ pub struct Context {
     pub version: GitlabVersion,
     /// The target branch of a merge request.
     pub target_branch: Option<String>,
-    /// The merge base of a merge request and its target branch.
+    /// The merge base of a merge request and its target branch, or of another branch and the default branch.
     pub diff_base: Option<String>,
     /// The path of the pipeline file.
     pub config_path: String,

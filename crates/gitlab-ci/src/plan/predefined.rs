@@ -44,7 +44,11 @@ pub fn pipeline_variables(context: &Context) -> Vec<(&'static str, String)> {
     }
     variables.extend(commit_variables(context));
     match context.kind {
-        RefKind::Branch => variables.push(("CI_COMMIT_BRANCH", context.ref_name.clone())),
+        RefKind::Branch => {
+            variables.push(("CI_COMMIT_BRANCH", context.ref_name.clone()));
+            let base = context.diff_base.clone().filter(|_| context.version >= GitlabVersion::new(19, 1));
+            variables.extend(base.map(|base| ("CI_COMMIT_DEFAULT_BRANCH_BASE_SHA", base)));
+        }
         RefKind::Tag => {
             variables.push(("CI_COMMIT_TAG", context.ref_name.clone()));
             variables.push(("CI_COMMIT_TAG_MESSAGE", context.tag_message.clone()));
@@ -290,10 +294,22 @@ const RUNTIME_VARIABLES: [(&str, Origin); 19] = [
     ("RUNNER_TEMP_PROJECT_DIR", Origin::Environment),
 ];
 
+/// The variables of a job when it runs that came with later versions.
+/// <https://docs.gitlab.com/ci/variables/predefined_variables/>
+const LATER_RUNTIME_VARIABLES: [(GitlabVersion, &str); 3] = [
+    (GitlabVersion::new(18, 7), "CI_JOB_STARTED_AT_SLUG"),
+    (GitlabVersion::new(19, 3), "CI_JOB_RETRY_COUNT"),
+    (GitlabVersion::new(19, 3), "CI_JOB_TAGS"),
+];
+
 /// Returns the names and origins of the variables that a job gets when it runs, in addition to those of its plan.
-pub fn known_when_running(planned: &PlannedJob) -> impl Iterator<Item = (&'static str, Origin)> {
+pub fn known_when_running(
+    planned: &PlannedJob,
+    version: GitlabVersion,
+) -> impl Iterator<Item = (&'static str, Origin)> {
     let image = planned.job.image.as_ref().map(|_| ("CI_JOB_IMAGE", Origin::Predefined));
-    RUNTIME_VARIABLES.into_iter().chain(image)
+    let later = LATER_RUNTIME_VARIABLES.into_iter().filter(move |(since, _)| version >= *since);
+    RUNTIME_VARIABLES.into_iter().chain(image).chain(later.map(|(_, key)| (key, Origin::Persisted)))
 }
 
 #[cfg(test)]
@@ -386,6 +402,16 @@ mod tests {
         let variables: BTreeMap<_, _> = pipeline_variables(&context).into_iter().collect();
         assert_eq!(variables["CI_COMMIT_MESSAGE"].len(), MAX_MESSAGE_BYTES);
         assert_eq!(variables["CI_COMMIT_MESSAGE_IS_TRUNCATED"], "true");
+    }
+
+    #[rstest]
+    #[case::earlier_version(RefKind::Branch, GitlabVersion::new(19, 0), false)]
+    #[case::branch(RefKind::Branch, GitlabVersion::new(19, 1), true)]
+    #[case::merge_request(RefKind::MergeRequest, GitlabVersion::new(19, 1), false)]
+    fn branches_have_a_base(#[case] kind: RefKind, #[case] version: GitlabVersion, #[case] expected: bool) {
+        let context = Context { version, diff_base: Some("b".repeat(40)), ..context(kind, "feature") };
+        let found = pipeline_variables(&context).iter().any(|(key, _)| *key == "CI_COMMIT_DEFAULT_BRANCH_BASE_SHA");
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -205,7 +205,7 @@ struct Hidden {
 pub type Mask<'secrets> = &'secrets dyn Fn(&str) -> String;
 
 /// The variables of a job, sorted by name. Values of masked variables and of files are replaced.
-fn lines(job: &PlannedJob, mask: Mask<'_>) -> Vec<Line> {
+fn lines(plan: &Plan, job: &PlannedJob, mask: Mask<'_>) -> Vec<Line> {
     // A plan has no circular references: creating it would have failed.
     let expanded = job.variables.expand_all().unwrap_or_else(|_| job.variables.clone());
     let hidden = |variable: &Variable| Hidden { value: mask(&variable.shown()), from: variable.origin.name() };
@@ -215,7 +215,7 @@ fn lines(job: &PlannedJob, mask: Mask<'_>) -> Vec<Line> {
         from: variable.origin.name(),
         hides: hides.iter().map(hidden).collect(),
     });
-    let runtime = known_when_running(job).filter(|(key, _)| expanded.get(key).is_none());
+    let runtime = known_when_running(job, plan.context.version).filter(|(key, _)| expanded.get(key).is_none());
     let runtime =
         runtime.map(|(key, origin)| Line { key: key.to_owned(), value: None, from: origin.name(), hides: Vec::new() });
     let mut lines: Vec<Line> = known.chain(runtime).collect();
@@ -225,10 +225,10 @@ fn lines(job: &PlannedJob, mask: Mask<'_>) -> Vec<Line> {
 
 /// Renders the variables of a job as a table: name, value, origin, and the variables that each one hides. Values of masked variables are
 /// replaced by `[MASKED]`, those of file variables by their size, and `mask` replaces secrets in all others.
-pub fn variables(job: &PlannedJob, mask: Mask<'_>) -> String {
+pub fn variables(plan: &Plan, job: &PlannedJob, mask: Mask<'_>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["variable", "value", "from", "hides"]);
-    for Line { key, value, from, hides } in lines(job, mask) {
+    for Line { key, value, from, hides } in lines(plan, job, mask) {
         let hides = hides.iter().map(|Hidden { value, from }| format!("{value} ({from})"));
         let value = value.unwrap_or_else(|| "(known when the job runs)".to_owned());
         table.add_row([key, value, from.to_owned(), hides.collect::<Vec<_>>().join(", ")]);
@@ -241,6 +241,6 @@ pub fn variables(job: &PlannedJob, mask: Mask<'_>) -> String {
 ///
 /// # Errors
 /// Does not occur in practice: every part has a representation in JSON.
-pub fn variables_json(job: &PlannedJob, mask: Mask<'_>) -> Result<String, serde_json::Error> {
-    Ok(serde_json::to_string_pretty(&lines(job, mask))? + "\n")
+pub fn variables_json(plan: &Plan, job: &PlannedJob, mask: Mask<'_>) -> Result<String, serde_json::Error> {
+    Ok(serde_json::to_string_pretty(&lines(plan, job, mask))? + "\n")
 }

@@ -88,6 +88,7 @@ pub async fn attempt(pipeline: &Pipeline, index: JobIndex, number: usize, dotenv
         pipeline: pipeline.id,
         created: pipeline.created,
         job: id,
+        retries: number - 1,
         concurrent: concurrent.number,
         token: &pipeline.token,
         job_dirs: &job_dirs,

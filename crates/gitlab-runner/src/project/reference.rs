@@ -96,11 +96,17 @@ impl Reference {
             }
             _ => None,
         };
-        let diff_base = if kind == RefKind::MergeRequest {
-            let target = target_branch.unwrap_or(&default_branch);
-            Some(repository.merge_base(&repository.branch(target)?.sha, &commit.sha)?)
-        } else {
-            None
+        let diff_base = match kind {
+            RefKind::MergeRequest => {
+                let target = target_branch.unwrap_or(&default_branch);
+                Some(repository.merge_base(&repository.branch(target)?.sha, &commit.sha)?)
+            }
+            // The default branch may not exist, and the branches may have nothing in common.
+            RefKind::Branch if ref_name != default_branch => repository
+                .branch(&default_branch)
+                .and_then(|default| repository.merge_base(&default.sha, &commit.sha))
+                .ok(),
+            RefKind::Branch | RefKind::Tag => None,
         };
         let (server, project_path) = project_of(repository.remote().as_deref(), repository.dir());
         Ok(Context {

@@ -48,8 +48,8 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
         let job = find(plan, name)?;
         let mask = |value: &str| without_secrets(&prepared.project_variables, value);
         match format {
-            PlanFormat::Json => render::plan::variables_json(job, &mask)?,
-            PlanFormat::Table | PlanFormat::Mermaid => render::plan::variables(job, &mask),
+            PlanFormat::Json => render::plan::variables_json(plan, job, &mask)?,
+            PlanFormat::Table | PlanFormat::Mermaid => render::plan::variables(plan, job, &mask),
         }
     } else {
         match format {
