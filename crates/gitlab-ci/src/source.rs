@@ -60,6 +60,11 @@ impl Sources {
         self.files.get(id.0 as usize)
     }
 
+    /// Returns all texts, in the order of reading.
+    pub fn files(&self) -> impl Iterator<Item = &File> {
+        self.files.iter()
+    }
+
     /// Returns the line and column at which `span` starts.
     pub fn location(&self, span: Span) -> Location {
         let Some(file) = self.file(span.file) else {

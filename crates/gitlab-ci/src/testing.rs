@@ -59,7 +59,6 @@ pub(crate) fn context(kind: RefKind, ref_name: &str, source: Source) -> Context 
         source,
         project_path: "course/demo".to_owned(),
         server: "https://gitlab.test".to_owned(),
-        created_at: "2026-01-31T09:20:30Z".to_owned(),
         ..Context::push(ref_name, commit)
     }
 }

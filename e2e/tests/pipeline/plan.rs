@@ -84,6 +84,31 @@ fn a_variable_of_the_pipeline_is_stronger_than_the_files() {
     assert_eq!(line, "A mine pipeline job (job), top (top level)");
 }
 
+#[rstest]
+#[case::of_the_registry(
+    "a: {script: ['docker push $CI_REGISTRY_IMAGE:x', 'echo ${CI_REGISTRY}'], image: $CI_REGISTRY_IMAGE/x}\n",
+    &[],
+    "e2e: variables of GitLab's server that jobs use have no value (set them with `--var` or `--variables`): CI_REGISTRY, \
+     CI_REGISTRY_IMAGE\n"
+)]
+#[case::with_a_value("a: {script: 'echo $CI_REGISTRY $HOME'}\n", &["--var", "CI_REGISTRY=r.test"], "")]
+#[case::a_guess(
+    "a: {script: x, rules: [{if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH}]}\n",
+    &[],
+    "e2e: the default branch is assumed to be `main`, because the repository does not know that of `origin` (set \
+     `--default-branch`)\n"
+)]
+#[case::no_guess(
+    "a: {script: x, rules: [{if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH}]}\n",
+    &["--default-branch", "main"],
+    ""
+)]
+fn what_only_a_server_knows_is_said(#[case] pipeline: &str, #[case] arguments: &[&str], #[case] expected: &str) {
+    let repository = Repository::new("main", pipeline);
+    let output = repository.e2e(&[&["plan"], arguments].concat()).output().expect("e2e runs");
+    assert_eq!((output.status.code(), &*error(&output)), (Some(0), expected));
+}
+
 // https://docs.gitlab.com/ci/variables/predefined_variables/: since GitLab 19.1
 #[rstest]
 #[case::another_branch("feature/x", "19.1", true)]

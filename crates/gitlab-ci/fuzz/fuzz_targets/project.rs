@@ -131,7 +131,6 @@ fn context(kind: RefKind, ref_name: &str, source: Source) -> Context {
         target_branch: None,
         diff_base: None,
         config_path: NAMES[0].to_owned(),
-        created_at: "2020-01-31T10:20:30Z".to_owned(),
         protected: false,
         kubernetes: true,
         user: ("A".to_owned(), "a@b.test".to_owned()),

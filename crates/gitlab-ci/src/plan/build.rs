@@ -11,8 +11,9 @@ use super::context::Context;
 use super::error::{MissingNeed, PlanError, RuleError};
 use super::instances::{self, Instance, Instances};
 use super::job_variables::{
-    Phase, ProjectVariables, VariableBuilder, base_variables, for_texts, resource_group_variables, workflow_variables,
+    Phase, ProjectVariables, VariableBuilder, for_texts, resource_group_variables, variables_in, workflow_variables,
 };
+use super::predefined::PipelinePhase;
 use super::{Plan, PlannedEnvironment, PlannedJob, Skipped};
 use crate::changes::Compared;
 use crate::config::environment::is_valid_name;
@@ -84,11 +85,11 @@ pub fn build(configuration: &Configuration, context: &Context, project: &Project
         return Ok(without_jobs(configuration, context, words));
     }
     let plan_error = |error: RuleError| error.into_plan_error(&"workflow".into());
-    let base = base_variables(context, project.project_variables);
+    let base = |phase| variables_in(phase, context, project.project_variables);
     let top = (&*configuration.variables, Origin::Global);
     let mut rule_variables: &[YamlVariable] = &[];
     if let Some(rules) = &configuration.workflow.rules {
-        let known = ExpandedVariables::new(workflow_variables(&base, &[top]));
+        let known = ExpandedVariables::new(workflow_variables(&base(PipelinePhase::Configuration), &[top]));
         let found = decide(context, project, &known, |situation| first_rule(rules, situation)).map_err(plan_error)?;
         match found {
             None => {
@@ -103,6 +104,7 @@ pub fn build(configuration: &Configuration, context: &Context, project: &Project
         }
     }
     let top = [top, (rule_variables, Origin::Workflow)];
+    let base = base(PipelinePhase::Jobs);
     // `lib/gitlab/ci/pipeline/chain/populate_metadata.rb`
     let name = configuration.workflow.name.as_ref().map(|name| {
         let name = for_texts(&workflow_variables(&base, &top))?.expand(&name.value)?;

@@ -92,8 +92,6 @@ pub struct Context {
     pub diff_base: Option<String>,
     /// The path of the pipeline file.
     pub config_path: String,
-    /// When the pipeline is created, in ISO 8601.
-    pub created_at: String,
     /// Whether the ref is protected. Only jobs of protected refs get protected variables.
     pub protected: bool,
     /// Whether `only:kubernetes` is true.
@@ -113,7 +111,6 @@ impl Context {
             ref_name: branch.to_owned(),
             kind: RefKind::Branch,
             source: Source::Push,
-            created_at: commit.timestamp.clone(),
             commit,
             before: None,
             tag_message: String::new(),

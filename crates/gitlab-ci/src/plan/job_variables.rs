@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::instances::Instance;
-use super::predefined;
+use super::predefined::{self, PipelinePhase};
 use crate::config::environment::Environment;
 use crate::config::inherit::Inherit;
 use crate::config::job::Job;
@@ -23,11 +23,19 @@ pub struct ProjectVariables {
     pub pipeline: Vec<Variable>,
 }
 
-/// Returns the variables that do not come from the file and do not depend on a job: those that GitLab computes, and
-/// those of the settings and the pipeline.
+/// Returns the variables that `include` and `workflow` can read: those that GitLab computes, and those of the settings and the pipeline.
 pub fn base_variables(context: &Context, project_variables: &ProjectVariables) -> Collection {
+    variables_in(PipelinePhase::Configuration, context, project_variables)
+}
+
+/// Returns the variables that do not come from the file and do not depend on a job.
+pub(super) fn variables_in(
+    phase: PipelinePhase,
+    context: &Context,
+    project_variables: &ProjectVariables,
+) -> Collection {
     let mut variables = Collection::default();
-    add_predefined(&mut variables, predefined::pipeline_variables(context), Origin::Predefined);
+    add_predefined(&mut variables, predefined::pipeline_variables(context, phase), Origin::Predefined);
     add_predefined(&mut variables, predefined::user_variables(context), Origin::User);
     variables.extend(settings::unscoped(&project_variables.settings, context.protected).cloned());
     variables.extend(project_variables.pipeline.iter().cloned());

@@ -28,14 +28,27 @@ const MAX_MESSAGE_BYTES: usize = 100_000;
 /// The ID of the project, the merge request and the pipeline: a replay has one of each.
 const ID: &str = "1";
 
-/// Returns the variables of the pipeline, which are known before there are jobs.
-pub fn pipeline_variables(context: &Context) -> Vec<(&'static str, String)> {
+/// When the variables of the pipeline are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PipelinePhase {
+    /// GitLab reads `include` and `workflow:rules`. The pipeline has no number yet.
+    Configuration,
+    /// GitLab has numbered the pipeline (`lib/gitlab/ci/pipeline/chain/seed.rb`), and creates its jobs.
+    Jobs,
+}
+
+/// Returns the variables of the pipeline, which are known before there are jobs. When the pipeline was created is known only when a job
+/// runs, because GitLab saves the pipeline last.
+pub(super) fn pipeline_variables(context: &Context, phase: PipelinePhase) -> Vec<(&'static str, String)> {
+    let number = match phase {
+        PipelinePhase::Configuration => String::new(),
+        PipelinePhase::Jobs => ID.to_owned(),
+    };
     let mut variables = vec![
         ("CI", "true".to_owned()),
         ("GITLAB_CI", "true".to_owned()),
-        ("CI_PIPELINE_IID", ID.to_owned()),
+        ("CI_PIPELINE_IID", number),
         ("CI_PIPELINE_SOURCE", context.source.name().to_owned()),
-        ("CI_PIPELINE_CREATED_AT", context.created_at.clone()),
     ];
     match context.source {
         Source::Schedule => variables.push(("CI_PIPELINE_SCHEDULE_DESCRIPTION", String::new())),
@@ -272,8 +285,9 @@ pub fn user_variables(context: &Context) -> Vec<(&'static str, String)> {
 }
 
 /// The variables whose values are known only when a job runs.
-const RUNTIME_VARIABLES: [(&str, Origin); 19] = [
+const RUNTIME_VARIABLES: [(&str, Origin); 20] = [
     ("CI_PIPELINE_ID", Origin::Persisted),
+    ("CI_PIPELINE_CREATED_AT", Origin::Persisted),
     ("CI_PIPELINE_URL", Origin::Persisted),
     ("CI_JOB_ID", Origin::Persisted),
     ("CI_JOB_URL", Origin::Persisted),
@@ -341,7 +355,6 @@ mod tests {
             target_branch: None,
             diff_base: (kind == RefKind::MergeRequest).then(|| "76543210".repeat(5)),
             config_path: ".gitlab-ci.yml".to_owned(),
-            created_at: "2026-01-31T09:20:30Z".to_owned(),
             protected: false,
             kubernetes: false,
             user: ("A B".to_owned(), "a@b.test".to_owned()),
@@ -349,7 +362,7 @@ mod tests {
     }
 
     fn lines(context: &Context) -> String {
-        let variables: BTreeMap<_, _> = pipeline_variables(context).into_iter().collect();
+        let variables: BTreeMap<_, _> = pipeline_variables(context, PipelinePhase::Jobs).into_iter().collect();
         variables.iter().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
     }
 
@@ -399,7 +412,7 @@ mod tests {
     fn long_messages_are_cut() {
         let mut context = context(RefKind::Branch, "main");
         context.commit.message = "ä".repeat(MAX_MESSAGE_BYTES);
-        let variables: BTreeMap<_, _> = pipeline_variables(&context).into_iter().collect();
+        let variables: BTreeMap<_, _> = pipeline_variables(&context, PipelinePhase::Jobs).into_iter().collect();
         assert_eq!(variables["CI_COMMIT_MESSAGE"].len(), MAX_MESSAGE_BYTES);
         assert_eq!(variables["CI_COMMIT_MESSAGE_IS_TRUNCATED"], "true");
     }
@@ -410,13 +423,20 @@ mod tests {
     #[case::merge_request(RefKind::MergeRequest, GitlabVersion::new(19, 1), false)]
     fn branches_have_a_base(#[case] kind: RefKind, #[case] version: GitlabVersion, #[case] expected: bool) {
         let context = Context { version, diff_base: Some("b".repeat(40)), ..context(kind, "feature") };
-        let found = pipeline_variables(&context).iter().any(|(key, _)| *key == "CI_COMMIT_DEFAULT_BRANCH_BASE_SHA");
+        let found = pipeline_variables(&context, PipelinePhase::Jobs)
+            .iter()
+            .any(|(key, _)| *key == "CI_COMMIT_DEFAULT_BRANCH_BASE_SHA");
         assert_eq!(found, expected);
     }
 
     #[test]
     fn tags_and_merge_requests_have_no_branch() {
-        let keys = |kind| pipeline_variables(&context(kind, "v1")).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let keys = |kind| {
+            pipeline_variables(&context(kind, "v1"), PipelinePhase::Jobs)
+                .into_iter()
+                .map(|(key, _)| key)
+                .collect::<Vec<_>>()
+        };
         let (tag, merge_request) = (keys(RefKind::Tag), keys(RefKind::MergeRequest));
         assert!(tag.contains(&"CI_COMMIT_TAG") && !tag.contains(&"CI_COMMIT_BRANCH"));
         assert!(merge_request.contains(&"CI_MERGE_REQUEST_IID") && !merge_request.contains(&"CI_COMMIT_BRANCH"));

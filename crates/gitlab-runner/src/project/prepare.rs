@@ -4,9 +4,9 @@ use std::cell::OnceCell;
 
 use super::changes::Changes;
 use super::input::Input;
+use super::notes;
 use super::reference::Reference;
 use crate::project::git::{GitError, Repository, WorkingTree};
-use gitlab_ci::config::runner_settings::is_unsupported;
 use gitlab_ci::files::Files;
 use gitlab_ci::glob;
 use gitlab_ci::lint::Lint;
@@ -15,8 +15,6 @@ use gitlab_ci::plan::context::Context;
 use gitlab_ci::plan::error::{MissingNeed, PlanError};
 use gitlab_ci::plan::job_variables::{ProjectVariables, base_variables};
 use gitlab_ci::plan::{Plan, admission};
-use gitlab_ci::variables::settings;
-use gitlab_ci::variables::settings::Setting;
 
 /// A plan, and everything it was built from.
 pub struct Prepared {
@@ -63,7 +61,9 @@ pub fn prepare(
     let context = reference.context(&repository, &input.file);
     repository.check()?;
     let context = Context { version: input.gitlab.unwrap_or_default(), ..context? };
-    note_unavailable_variables(&project_variables, &context, note);
+    for text in notes::unavailable_variables(&project_variables, &context) {
+        note(&text);
+    }
     let variables = base_variables(&context, &project_variables);
     let tree = repository.at(&context.commit.sha);
     let dir = WorkingTree(repository.dir().to_owned());
@@ -71,6 +71,12 @@ pub fn prepare(
     let changes = Changes::new(Some((&repository, &context)));
     let lint = input.lint(files, &variables, &changes);
     repository.check()?;
+    if reference.default_branch.is_none()
+        && repository.remote_default_branch().is_none()
+        && let Some(text) = notes::assumed_default_branch(&context, &lint.sources)
+    {
+        note(&text);
+    }
     let configuration = match &lint.configuration {
         Some(configuration) if !lint.diagnostics.has_errors() => configuration,
         _ => return Err(PrepareError::Lint(Box::new(lint))),
@@ -93,33 +99,10 @@ pub fn prepare(
             return Err(PrepareError::Refused { error, reasons });
         }
     };
+    if let Some(text) = notes::missing_variables(&plan) {
+        note(&text);
+    }
     Ok(Prepared { repository, lint, plan, project_variables })
-}
-
-/// Notes the project variables that no job receives: without such a note, a missing password would only show as a failed job.
-fn note_unavailable_variables(project_variables: &ProjectVariables, context: &Context, note: &dyn Fn(&str)) {
-    let keys = |list: &mut dyn Iterator<Item = &Setting>| {
-        list.map(|setting| &*setting.variable.key).collect::<Vec<_>>().join(", ")
-    };
-    let protected = keys(&mut settings::withheld(&project_variables.settings, context.protected));
-    if !protected.is_empty() {
-        note(&format!(
-            "protected variables are unavailable because the ref is not protected (set `--protected` if it is): {protected}"
-        ));
-    }
-    let own = project_variables.settings.iter().map(|setting| &setting.variable).chain(&project_variables.pipeline);
-    let unsupported: Vec<&str> =
-        own.filter(|variable| is_unsupported(&variable.key, &variable.value)).map(|variable| &*variable.key).collect();
-    if !unsupported.is_empty() {
-        note(&format!(
-            "settings of GitLab Runner in variables, which are not supported here: {}",
-            unsupported.join(", ")
-        ));
-    }
-    let hidden = keys(&mut project_variables.settings.iter().filter(|setting| setting.hidden));
-    if !hidden.is_empty() {
-        note(&format!("hidden variables are unavailable because GitLab does not export their values: {hidden}"));
-    }
 }
 
 /// The reason why each job is not in an empty pipeline, or the positions of the mistakes.

@@ -1,7 +1,6 @@
 //! The ref that a pipeline is for: a branch, a tag or a merge request, with its commit.
 
 use std::path::Path;
-use std::time::SystemTime;
 
 use crate::project::git::{GitError, Repository};
 use gitlab_ci::gitlab_version::GitlabVersion;
@@ -123,7 +122,6 @@ impl Reference {
             target_branch: target_branch.map(str::to_owned),
             diff_base,
             config_path: file.to_owned(),
-            created_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             protected: self.protected,
             kubernetes: false,
             user: repository.user(),

@@ -36,6 +36,16 @@ fn inherit_limits_variables() {
     assert_eq!([has(0, "V"), has(0, "W"), has(1, "V"), has(1, "W")], [false, false, false, true]);
 }
 
+// `lib/gitlab/ci/pipeline/chain/seed.rb` numbers the pipeline after `workflow`, and before the rules of jobs.
+#[rstest]
+#[case::number_in_workflow("workflow: {rules: [{if: '$CI_PIPELINE_IID == \"\"'}]}\na: {script: x}\n", true)]
+#[case::number_in_rules("a: {script: x, rules: [{if: $CI_PIPELINE_IID}]}\n", true)]
+#[case::time_in_workflow("workflow: {rules: [{if: $CI_PIPELINE_CREATED_AT}]}\na: {script: x}\n", false)]
+#[case::time_in_rules("a: {script: x, rules: [{if: $CI_PIPELINE_CREATED_AT}]}\n", false)]
+fn variables_of_the_pipeline_come_with_it(#[case] text: &str, #[case] expected: bool) {
+    assert_eq!(plan_for(text, &branch("main"), &[]).is_ok(), expected);
+}
+
 #[test]
 fn expands_environments_and_images() {
     let text = "a:\n  script: x\n  image: $IMAGE\n  resource_group: $CI_COMMIT_REF_SLUG\n  environment: {name: review/$CI_COMMIT_REF_NAME, url: 'https://$CI_ENVIRONMENT_SLUG.test'}\n";
