@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use gitlab_ci::config::runner_settings::is_unsupported;
+use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::plan::context::Context;
 use gitlab_ci::plan::job_variables::ProjectVariables;
-use gitlab_ci::plan::{Plan, PlannedJob};
 use gitlab_ci::source::Sources;
 use gitlab_ci::variables::settings;
 use gitlab_ci::variables::settings::Setting;
@@ -41,12 +41,10 @@ pub(super) fn unavailable_variables(project_variables: &ProjectVariables, contex
     notes.into_iter().filter(|(_, keys)| !keys.is_empty()).map(|(text, keys)| format!("{text}: {keys}")).collect()
 }
 
-/// The variables of a GitLab server that jobs use and that have no value here: their references become empty texts.
-pub(super) fn missing_variables(plan: &Plan) -> Option<String> {
+/// Names the variables of a GitLab server that these jobs use and that have no value here. References to them become empty texts.
+pub fn missing_variables<'plan>(jobs: impl Iterator<Item = &'plan PlannedJob>) -> Option<String> {
     let reference = OF_A_SERVER.as_ref().ok()?;
-    let missing: BTreeSet<&str> = plan
-        .jobs
-        .iter()
+    let missing: BTreeSet<&str> = jobs
         .flat_map(|planned| {
             let found = texts(planned).flat_map(|text| reference.captures_iter(text));
             found

@@ -72,7 +72,7 @@ pub fn prepare(
     let lint = input.lint(files, &variables, &changes);
     repository.check()?;
     if reference.default_branch.is_none()
-        && repository.remote_default_branch().is_none()
+        && repository.assumes_default_branch()
         && let Some(text) = notes::assumed_default_branch(&context, &lint.sources)
     {
         note(&text);
@@ -99,9 +99,6 @@ pub fn prepare(
             return Err(PrepareError::Refused { error, reasons });
         }
     };
-    if let Some(text) = notes::missing_variables(&plan) {
-        note(&text);
-    }
     Ok(Prepared { repository, lint, plan, project_variables })
 }
 

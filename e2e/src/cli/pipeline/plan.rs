@@ -8,7 +8,7 @@ use gitlab_ci::plan;
 use gitlab_runner::project::input::{Input, without_secrets};
 use gitlab_runner::project::reference::Reference;
 
-use super::planned::create_plan;
+use super::planned::{create_plan, print_missing_variables};
 use crate::cli::{CliError, Outcome, write};
 
 /// Shows which jobs would run for a ref, and why
@@ -46,12 +46,14 @@ pub(crate) fn run_plan(arguments: &PlanArguments) -> Outcome {
     let (plan, sources) = (&prepared.plan, &prepared.lint.sources);
     let text = if let Some(name) = show_variables {
         let job = find(plan, name)?;
+        print_missing_variables(std::iter::once(job));
         let mask = |value: &str| without_secrets(&prepared.project_variables, value);
         match format {
             PlanFormat::Json => render::plan::variables_json(plan, job, &mask)?,
             PlanFormat::Table | PlanFormat::Mermaid => render::plan::variables(plan, job, &mask),
         }
     } else {
+        print_missing_variables(plan.jobs.iter());
         match format {
             PlanFormat::Table => render::plan::text(plan, sources),
             PlanFormat::Json => render::plan::json(plan, sources)?,

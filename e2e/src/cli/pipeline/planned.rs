@@ -1,10 +1,12 @@
 //! Creates a plan from the arguments.
 
+use gitlab_ci::plan::PlannedJob;
 use gitlab_ci::render::diagnostics;
 use std::io::{self, IsTerminal};
 
 use gitlab_runner::project::git::GitError;
 use gitlab_runner::project::input::{Input, without_secrets};
+use gitlab_runner::project::notes::missing_variables;
 use gitlab_runner::project::prepare::{PrepareError, Prepared, prepare};
 use gitlab_runner::project::reference::Reference;
 
@@ -19,6 +21,13 @@ pub(super) fn create_plan(input: &Input, reference: &Reference) -> Result<Prepar
             Ok(prepared)
         }
         Err(error) => Err(cli_error(error, &|text| without_secrets(&project_variables, text))),
+    }
+}
+
+/// Names the variables that only a GitLab server could give to these jobs.
+pub(super) fn print_missing_variables<'plan>(jobs: impl Iterator<Item = &'plan PlannedJob>) {
+    if let Some(note) = missing_variables(jobs) {
+        print(&format!("e2e: {note}"));
     }
 }
 

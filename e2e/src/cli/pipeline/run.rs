@@ -25,7 +25,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::executors::{self, ExecutorArgs};
-use super::planned::create_plan;
+use super::planned::{create_plan, print_missing_variables};
 use crate::cli::report_config_map::{ReportConfigMap, Stage};
 use crate::cli::{CliError, EXIT_FAILED, Format, Outcome, connect, print, write};
 
@@ -118,8 +118,9 @@ async fn run(
         (Format::Table, true) => Mode::Quiet,
         (Format::Table, false) => Mode::People,
     };
-    let is_run = |name: &&str| choice.only.is_empty() || choice.only.contains(*name);
-    let view = Arc::new(Live::with_names(mode, prepared.plan.jobs.iter().map(|job| &*job.name).filter(is_run)));
+    let selected = || prepared.plan.jobs.iter().filter(|job| choice.only.is_empty() || choice.only.contains(&job.name));
+    print_missing_variables(selected());
+    let view = Arc::new(Live::with_names(mode, selected().map(|job| &*job.name)));
     let name = arguments.executor.choice(&config)?;
     if arguments.report_configmap.is_some() && name != ExecutorName::Kubernetes {
         let message = "--report-configmap needs the cluster of --executor kubernetes; no other executor uses one";

@@ -110,17 +110,20 @@ impl Repository {
         self.0.head.clone()
     }
 
-    /// The default branch of the remote `origin`, as the last `git clone` or `git remote set-head` stored it.
-    pub fn remote_default_branch(&self) -> Option<String> {
-        self.0.remote_head.clone()
-    }
-
     /// The default branch: the remote's, or else `main` or `master` if it exists, or else the current branch.
     pub fn default_branch(&self) -> String {
-        let is_there = |name: &&str| self.object(&format!("refs/heads/{name}")).is_some();
-        let usual = || ["main", "master"].into_iter().find(is_there).map(str::to_owned);
-        let known = self.remote_default_branch().or_else(usual).or_else(|| self.current_branch());
+        let usual = || self.usual_branches().next().map(str::to_owned);
+        let known = self.0.remote_head.clone().or_else(usual).or_else(|| self.current_branch());
         known.unwrap_or_else(|| "main".to_owned())
+    }
+
+    /// Whether [`default_branch`](Self::default_branch) may be wrong. Without a remote, the only one of `main` and `master` is not in doubt.
+    pub fn assumes_default_branch(&self) -> bool {
+        self.0.remote_head.is_none() && (self.remote().is_some() || self.usual_branches().count() != 1)
+    }
+
+    fn usual_branches(&self) -> impl Iterator<Item = &'static str> {
+        ["main", "master"].into_iter().filter(|name| self.object(&format!("refs/heads/{name}")).is_some())
     }
 
     /// The URL of the remote `origin`.
