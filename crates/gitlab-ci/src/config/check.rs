@@ -13,7 +13,7 @@ use super::job::Job;
 use super::limits::MAX_JOB_NAME;
 use super::names;
 use super::needs::{self, Need};
-use super::parallel::{self, Parallel, instance_name};
+use super::parallel::{self, Matrix, Parallel, instance_name};
 use super::reader::Text;
 use super::root::Configuration;
 use crate::diagnostic;
@@ -229,10 +229,13 @@ fn check_length_of_need(job: &Job, need: &Need, needed: &Job, other: &str, diagn
 
 /// The names of the instances that a need selects. Two needs may select the same one, as a part of its job and by its own name.
 fn needed_instances(need: &Need, configuration: &Configuration) -> Vec<Arc<str>> {
+    let with_values = |needed: &Job, matrix: &Matrix| -> Vec<Arc<str>> {
+        matrix.iter().map(|values| instance_name(&needed.name, values).into()).collect()
+    };
     match (configuration.jobs.get(&need.job.value), &need.matrix) {
-        (Some(needed), Some(matrix)) if needed.parallel.is_some() => {
-            matrix.iter().map(|values| instance_name(&needed.name, values).into()).collect()
-        }
+        (Some(needed), Some(matrix)) if needed.parallel.is_some() => with_values(needed, matrix),
+        // Combinations with the same name count separately.
+        (Some(needed @ Job { parallel: Some(Parallel::Matrix(matrix)), .. }), None) => with_values(needed, matrix),
         (Some(needed), None) => names::instance_names(needed).into_iter().collect(),
         _ => vec![Arc::clone(&need.job.value)],
     }

@@ -14,6 +14,8 @@ pub(super) struct Include {
     pub(super) target: String,
     /// For `project`, the path of the file.
     pub(super) file: Option<String>,
+    /// The ref of the project or of the component.
+    pub(super) reference: Option<String>,
     pub(super) inputs: Mapping,
     /// The target before its variables are expanded.
     pub(super) written: String,
@@ -38,7 +40,16 @@ impl Loader<'_, '_> {
                 let target = (self.environment.expand)(text);
                 let inputs = Mapping::default();
                 let written = text.to_owned();
-                includes.push(Include { span: item.span, kind, target, file: None, inputs, written, is_text: true });
+                includes.push(Include {
+                    span: item.span,
+                    kind,
+                    target,
+                    file: None,
+                    reference: None,
+                    inputs,
+                    written,
+                    is_text: true,
+                });
             } else {
                 includes.extend(self.hash(item));
             }
@@ -53,8 +64,10 @@ impl Loader<'_, '_> {
             let error = self.diagnostics.error(node.span, "include config should be an array or a string");
             error.help(if is_set(node, "project") && !is_set(node, "file") {
                 "it includes nothing; name the file of the project: `file: PATH`"
-            } else {
+            } else if is_set(node, "rules") {
                 "no rule of it matches; write a list, which may be empty: `- local: FILE`"
+            } else {
+                "its wildcard matches no file; write a list, which may be empty: `- local: FILE`"
             });
         }
         for item in node.sequence().into_iter().flatten() {
@@ -123,11 +136,17 @@ impl Loader<'_, '_> {
         }
         let written = target.and_then(Node::scalar).unwrap_or_default();
         let target = (self.environment.expand)(written);
+        let reference = match *kind {
+            "project" => mapping.get("ref").and_then(|entry| entry.value.scalar()).map(self.environment.expand),
+            "component" => target.split_once('@').map(|(_, version)| version.to_owned()),
+            _ => None,
+        };
         let include = |file: Option<String>| Include {
             span: item.span,
             kind,
             target: target.clone(),
             file,
+            reference: reference.clone(),
             inputs: inputs.clone(),
             written: written.to_owned(),
             is_text: false,

@@ -1,6 +1,7 @@
 //! Finds included files. `lib/gitlab/ci/config/external/file/`
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::entries::{Include, no_subkey};
 use super::loader::{Home, Loader};
@@ -46,6 +47,9 @@ impl Loader<'_, '_> {
         let wildcard = wildcard(pattern);
         let matches = |path: &String| wildcard.as_ref().is_some_and(|wildcard| wildcard.is_match(path));
         let mut paths: Vec<_> = home.files(self.environment.files).list().into_iter().filter(matches).collect();
+        if paths.is_empty() && !pattern.starts_with('/') && (include.is_text || include.written == include.target) {
+            self.diagnostics.warning(include.span, format!("`{pattern}` includes no file: no path matches it"));
+        }
         paths.sort();
         // A wildcard skips files that are already included, such as an included file that contains the wildcard.
         paths.retain(|path| self.locals.insert((home.root(), path.clone())));
@@ -54,6 +58,7 @@ impl Loader<'_, '_> {
             target: path,
             inputs: include.inputs.clone(),
             file: None,
+            reference: None,
             ..include
         };
         paths.into_iter().map(one).collect()
@@ -75,12 +80,33 @@ impl Loader<'_, '_> {
         }
         let all = files.list();
         let error = self.diagnostics.error(include.span, format!("Local file `{path}` does not exist!"));
-        if include.written == include.target {
+        if let Some(plain) = path.strip_prefix("./").filter(|plain| all.iter().any(|path| path == *plain)) {
+            error.help(format!("write the path from the project's directory: `{plain}`"));
+        } else if include.written == include.target {
             error.nearest(path, all.iter().map(String::as_str));
         } else {
             explain_expansion(error, include);
         }
         None
+    }
+
+    /// Warns if a directory replaces a project at several refs, whose files differ.
+    fn compare_refs(&mut self, include: &Include, project: &str, dir: &Path) {
+        let Include { kind, target, reference, span, .. } = include;
+        if !matches!(*kind, "project" | "component") {
+            return;
+        }
+        let first = self.first_refs.entry((dir.to_owned(), project.to_owned())).or_insert_with(|| reference.clone());
+        if first == reference {
+            return;
+        }
+        let name = |reference: &Option<String>| reference.clone().unwrap_or_else(|| "HEAD".to_owned());
+        let (first, other) = (name(first), name(reference));
+        let (address, _) = parts(kind, target, include.file.as_deref());
+        let message =
+            format!("`{address}` is included at the refs `{first}` and `{other}`, both from {}", dir.display());
+        let help = format!("specify a directory for each ref: --include {address}@{other}=DIR");
+        self.diagnostics.warning(*span, message).help(help);
     }
 
     /// Finds a file of another project or address, in the directory that replaces that project or address.
@@ -92,17 +118,15 @@ impl Loader<'_, '_> {
         let project = in_case(named);
         let mut searched = None;
         let whole = file.as_ref().map_or_else(|| target.clone(), |file| format!("{target}/{file}"));
-        let mut replacements: Vec<_> = self.environment.directories.iter().collect();
-        // The longest name is the most specific one.
-        replacements.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        for (name, dir) in replacements {
+        for Replacement { name, reference, dir } in replacements(self.environment.directories, include) {
             // A path that is a file replaces exactly this file.
-            if in_case(name) == in_case(&whole)
+            if reference.is_none()
+                && in_case(name) == in_case(&whole)
                 && let Ok(text) = std::fs::read_to_string(dir)
             {
                 return Some(Found { name: dir.display().to_string(), text, home: home.clone() });
             }
-            let rest = if name == kind { Some(&*project) } else { below(&project, &in_case(name)) };
+            let rest = if name == *kind { Some(&*project) } else { below(&project, &in_case(name)) };
             let Some(rest) = rest else { continue };
             let root = if rest.is_empty() { dir.clone() } else { dir.join(rest) };
             // `include:local` in a project's file or in a component refers to that project. Templates and remote files
@@ -118,6 +142,9 @@ impl Loader<'_, '_> {
                 let parts = [rest, file.as_str()].map(|part| part.trim_matches('/'));
                 let below = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
                 if let Some(text) = Directory(dir.clone()).read(&below) {
+                    if reference.is_none() {
+                        self.compare_refs(include, &project, dir);
+                    }
                     return Some(Found { name: dir.join(below).display().to_string(), text, home: inner });
                 }
                 searched.get_or_insert((name, dir, below));
@@ -136,12 +163,44 @@ impl Loader<'_, '_> {
             }
             return None;
         }
+        // A directory for another ref suggests that this one needs its own.
+        let is_other_ref = |key: &String| key.split_once('@').is_some_and(|(name, _)| in_case(name) == project);
+        let has_other_ref = self.environment.directories.keys().any(is_other_ref);
+        let at = include.reference.as_ref().filter(|_| has_other_ref).map(|it| format!("@{it}")).unwrap_or_default();
         let error = self.diagnostics.error(*span, format!("include:{kind} `{whole}` is not in this project"));
         error.help(format!(
-            "specify its directory: --include {named}=DIR, or --include {kind}=DIR for all includes of that kind"
+            "specify its directory: --include {named}{at}=DIR, or --include {kind}=DIR for all includes of that kind"
         ));
         None
     }
+}
+
+/// A directory that can replace the source of an include.
+struct Replacement<'environment> {
+    name: &'environment str,
+    /// The ref of the project; `None` for any ref.
+    reference: Option<&'environment str>,
+    dir: &'environment PathBuf,
+}
+
+/// The directories that can replace the source of an include, the most specific one first: that of its ref, and that with the longest name.
+fn replacements<'environment>(
+    directories: &'environment BTreeMap<String, PathBuf>,
+    include: &Include,
+) -> Vec<Replacement<'environment>> {
+    let has_refs = matches!(include.kind, "project" | "component");
+    let replacement = |(key, dir): (&'environment String, &'environment PathBuf)| {
+        let at_ref = key.split_once('@').filter(|_| has_refs);
+        let (name, reference) = at_ref.map_or((&**key, None), |(name, reference)| (name, Some(reference)));
+        (reference.is_none() || reference == include.reference.as_deref()).then_some(Replacement {
+            name,
+            reference,
+            dir,
+        })
+    };
+    let mut found: Vec<_> = directories.iter().filter_map(replacement).collect();
+    found.sort_by_key(|found| std::cmp::Reverse((found.reference.is_some(), found.name.len())));
+    found
 }
 
 /// Why GitLab refuses the address of an include before it looks for the file.

@@ -1,6 +1,6 @@
 //! The state shared while a file and its includes are read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Environment<'environment> {
     pub expand: &'environment dyn Fn(&str) -> String,
     /// Whether the `rules` of an include admit it. See [`admits`](crate::lint::admits).
     pub admits: &'environment dyn Fn(&Node, &mut Diagnostics) -> bool,
-    /// Directories that replace projects, addresses or whole kinds of includes. Keys are `project/path`,
+    /// Directories that replace projects, addresses or whole kinds of includes. Keys are `project/path`, `project/path@ref`,
     /// `https://host/file.yml`, `template`, `component` and the like.
     pub directories: &'environment BTreeMap<String, PathBuf>,
     /// Opens such a directory. `include:local` in the files of a project or component is looked up there.
@@ -60,6 +60,8 @@ pub(super) struct Loader<'loading, 'environment> {
     /// The files that were included with `local`: the root directory of the file's project (`None` for this project),
     /// and the path of the file.
     pub(super) locals: HashSet<(Option<PathBuf>, String)>,
+    /// The directories that replace a project at any ref, with the first ref of the project that was included from them.
+    pub(super) first_refs: HashMap<(PathBuf, String), Option<String>>,
     /// Whether a limit was exceeded. Nothing is included after that.
     pub(super) is_over: bool,
     /// Whether an included file is missing or cannot be read.

@@ -4,7 +4,7 @@ mod entries;
 mod find;
 mod loader;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use self::entries::Include;
@@ -53,6 +53,7 @@ pub fn load(
         count: 0,
         size: 0,
         locals: HashSet::new(),
+        first_refs: HashMap::new(),
         is_over: false,
         lacks_files: false,
     };

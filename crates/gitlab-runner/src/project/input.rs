@@ -33,7 +33,7 @@ pub struct Input {
     #[cfg_attr(feature = "clap", arg(long, default_value = ".gitlab-ci.yml", value_name = "FILE"))]
     pub file: String,
 
-    /// Local directory for includes from elsewhere: `group/project=DIR`, `template=DIR`, `https://host/=DIR`
+    /// Local directory for includes from elsewhere: `group/project=DIR`, `group/project@REF=DIR`, `template=DIR`, `https://host/=DIR`
     #[cfg_attr(feature = "clap", arg(long = "include", value_name = "SOURCE=DIR", value_parser = pair))]
     pub includes: Vec<(String, String)>,
 

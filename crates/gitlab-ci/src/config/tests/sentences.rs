@@ -48,6 +48,10 @@ fn sentences(text: &str) -> Vec<String> {
     "b: {script: x, parallel: 2}\na: {script: x, needs: [b, b]}\n",
     "a has the following needs duplicated: b 1/2, b 2/2."
 )]
+#[case::instances_with_one_name(
+    "b: {script: x, parallel: {matrix: [{X: [p, p]}, {X: q}]}}\na: {script: x, needs: [b]}\n",
+    "a has the following needs duplicated: b: [p]."
+)]
 // `entry/job.rb`
 #[case::dependencies(
     "b: {script: x}\nc: {script: x}\na: {script: x, needs: [b], dependencies: [c, none]}\n",

@@ -50,6 +50,43 @@ fn a_missing_file_of_a_given_directory_is_named() {
     }
 }
 
+#[rstest]
+#[case::one_directory_for_each_ref(&["g/p@v1", "g/p@v2"], &["one", "two"], "")]
+#[case::a_directory_of_any_ref(
+    &["g/p@v1", "g/p"],
+    &["one", "two"],
+    ""
+)]
+#[case::one_directory_for_all_refs(
+    &["g/p"],
+    &["one"],
+    "`g/p` is included at the refs `v1` and `v2`, both from DIR (specify a directory for each ref: --include g/p@v2=DIR)"
+)]
+#[case::another_ref(
+    &["g/p@v1"],
+    &[],
+    "include:project `g/p/ci.yml` is not in this project (specify its directory: --include g/p@v2=DIR, or --include project=DIR for \
+     all includes of that kind)"
+)]
+fn a_directory_replaces_a_project_at_one_ref(#[case] keys: &[&str], #[case] jobs: &[&str], #[case] complaint: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let include = "include: [{project: g/p, ref: v1, file: ci.yml}, {project: g/p, ref: v2, file: ci.yml}]\n";
+    let files = Map([(".gitlab-ci.yml", include.to_owned())].into());
+    let directories = keys.iter().zip(["one", "two"]).map(|(key, job)| {
+        let dir = dir.path().join(job);
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("ci.yml"), format!("{job}: {{script: x}}\n")).unwrap();
+        ((*key).to_owned(), dir)
+    });
+    let directories = directories.collect();
+    let environment = Environment { directories: &directories, ..Environment::new(&files) };
+    let lint = lint(".gitlab-ci.yml", &environment);
+    let found = complaints(&lint).join("\n").replace(&*dir.path().join("one").to_string_lossy(), "DIR");
+    assert_eq!(found.split_once(": ").map_or("", |(_, text)| text), complaint);
+    let found = lint.configuration.iter().flat_map(|found| found.jobs.keys()).map(|name| &**name);
+    assert_eq!(found.collect::<Vec<_>>(), jobs);
+}
+
 #[test]
 fn a_directory_replaces_whole_names_only() {
     let files = Map([(".gitlab-ci.yml", "include: {project: group/project-two, file: a.yml}\n".to_owned())].into());
