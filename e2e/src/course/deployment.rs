@@ -63,6 +63,7 @@ fn has_log_level(deployed: &Deployed) -> Verdict {
     let has_filter = config_map["data"]["log-filter"].as_str().is_some_and(|filter| !filter.is_empty());
     Unsolved::unless(has_filter, || format!("the data of the ConfigMap is {}", config_map["data"]))?;
     let reference = reference(deployed.container()?);
+    Unsolved::unless(!reference.is_null(), || "the container gets no RUST_LOG from a ConfigMap".to_owned())?;
     Unsolved::unless(reference == json!({"name": name, "key": "log-filter"}), || {
         format!("RUST_LOG of the container refers to {reference}")
     })

@@ -35,7 +35,7 @@ fn vendor(project: &Project) -> Verdict {
 
     let plan = plans::plan(project, Push::Branch(&["README.md"]))?;
     let rehearsal = Rehearsal::run(project, plans::job(&plan, "image_build")?)?;
-    let namespace = PROJECT_PATH.split('/').next().unwrap_or_default();
+    let (namespace, _) = PROJECT_PATH.rsplit_once('/').unwrap_or_default();
     let build = rehearsal.calls.iter().find(|call| call.is("docker", "build"));
     let arguments = build.map(|call| call.values(&["--build-arg"])).unwrap_or_default();
     let expected = format!("VENDOR={namespace}");

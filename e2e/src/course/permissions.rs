@@ -21,33 +21,50 @@ const FILE: &str = "manifests/cluster/role.yaml";
 /// The actions of `kubectl apply` and of `kubectl delete --selector`.
 const EXPECTED: [&str; 5] = ["get", "list", "create", "patch", "delete"];
 
-/// API group, resource and verb: actions with which a job could read passwords, or become more powerful than its account.
-const FORBIDDEN: [(&str, &str, &str); 8] = [
-    ("", "secrets", "get"),
-    ("", "secrets", "list"),
-    ("", "pods", "create"),
-    ("", "pods/exec", "create"),
-    ("", "serviceaccounts/token", "create"),
-    ("", "events", "create"),
-    ("rbac.authorization.k8s.io", "roles", "patch"),
-    ("apps", "replicasets", "delete"),
-];
+/// The Role before the exercise.
+const ORIGINAL: &str = include_str!("../../../manifests/cluster/role.yaml");
 
 fn config_maps(project: &Project) -> Verdict {
-    let objects = manifest::parse(FILE, &project.read(FILE)?)?;
-    let role = objects.iter().find(|object| object["kind"] == "Role");
-    let role = role.ok_or_else(|| Unsolved(format!("{FILE} has no Role")))?;
-    let rules = role["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let may = |group: &str, resource: &str, verb: &str| rules.iter().any(|rule| allows(rule, group, resource, verb));
-    let missing: Vec<&str> = EXPECTED.into_iter().filter(|verb| !may("", "configmaps", verb)).collect();
+    check(&project.read(FILE)?)
+}
+
+fn check(text: &str) -> Verdict {
+    let objects = manifest::parse(FILE, text)?;
+    let is_role = |object: &&Value| object["kind"] == "Role" || object["kind"] == "ClusterRole";
+    let rules: Vec<&Value> = objects.iter().filter(is_role).flat_map(rules).collect();
+    Unsolved::unless(!rules.is_empty(), || format!("{FILE} has no Role with rules"))?;
+    let may = |verb: &str| rules.iter().any(|rule| allows(rule, "", "configmaps", verb));
+    let missing: Vec<&str> = EXPECTED.into_iter().filter(|verb| !may(verb)).collect();
     Unsolved::unless(missing.is_empty(), || {
         format!("the Role does not allow the account to {} ConfigMaps", missing.join(", "))
     })?;
-    let excess = FORBIDDEN.iter().find(|(group, resource, verb)| may(group, resource, verb));
+    let before = manifest::parse(FILE, ORIGINAL)?;
+    let is_permitted = |group: &str, resource: &str, verb: &str| {
+        (group.is_empty() && resource == "configmaps" && EXPECTED.contains(&verb))
+            || before.iter().flat_map(self::rules).any(|rule| allows(rule, group, resource, verb))
+    };
+    let excess = rules
+        .iter()
+        .flat_map(|rule| actions(rule))
+        .find(|(group, resource, verb)| !is_permitted(group, resource, verb));
     Unsolved::unless(excess.is_none(), || {
-        let (_, resource, verb) = excess.copied().unwrap_or_default();
+        let (_, resource, verb) = excess.unwrap_or_default();
+        let verb = if verb == "*" { "do anything with" } else { verb };
+        let resource = if resource == "*" { "objects of every kind" } else { resource };
         format!("the Role now also allows the account to {verb} {resource}")
     })
+}
+
+fn rules(role: &Value) -> impl Iterator<Item = &Value> {
+    role["rules"].as_array().map(Vec::as_slice).unwrap_or_default().iter()
+}
+
+/// The API group, the resource and the verb of each action that a rule allows, as written: `*` is one of them.
+fn actions(rule: &Value) -> Vec<(&str, &str, &str)> {
+    let words =
+        |list: &str| rule[list].as_array().map(Vec::as_slice).unwrap_or_default().iter().filter_map(Value::as_str);
+    let resources = || words("resources").flat_map(|resource| words("verbs").map(move |verb| (resource, verb)));
+    words("apiGroups").flat_map(|group| resources().map(move |(resource, verb)| (group, resource, verb))).collect()
 }
 
 /// Whether a rule of a Role allows an action. <https://kubernetes.io/docs/reference/access-authn-authz/rbac/>
@@ -58,4 +75,47 @@ fn allows(rule: &Value, group: &str, resource: &str, verb: &str) -> bool {
     };
     // A rule for named objects does not allow the creation of any.
     rule["resourceNames"].is_null() && has("apiGroups", group) && has("resources", resource) && has("verbs", verb)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const ANSWER: &str = "{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list, create, patch, delete]}";
+
+    #[rstest]
+    #[case::the_answer(&[ANSWER], None)]
+    #[case::in_two_rules(
+        &[
+            "{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list]}",
+            "{apiGroups: [\"\"], resources: [configmaps, services], verbs: [create, patch, delete]}",
+        ],
+        None
+    )]
+    #[case::a_missing_verb(
+        &["{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list, create, patch]}"],
+        Some("the Role does not allow the account to delete ConfigMaps")
+    )]
+    #[case::every_verb(
+        &["{apiGroups: [\"\"], resources: [configmaps], verbs: [\"*\"]}"],
+        Some("the Role now also allows the account to do anything with configmaps")
+    )]
+    #[case::another_verb(
+        &["{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list, watch, create, patch, delete]}"],
+        Some("the Role now also allows the account to watch configmaps")
+    )]
+    #[case::another_kind(
+        &[ANSWER, "{apiGroups: [batch], resources: [jobs], verbs: [create]}"],
+        Some("the Role now also allows the account to create jobs")
+    )]
+    #[case::every_kind(
+        &["{apiGroups: [\"\"], resources: [\"*\"], verbs: [get, list, create, patch, delete]}"],
+        Some("the Role now also allows the account to get objects of every kind")
+    )]
+    fn the_role_allows_exactly_this(#[case] rules: &[&str], #[case] expected: Option<&str>) {
+        let text = rules.iter().fold(ORIGINAL.to_owned(), |text, rule| format!("{text}  - {rule}\n"));
+        assert_eq!(check(&text).err().map(|error| error.0).as_deref(), expected);
+    }
 }

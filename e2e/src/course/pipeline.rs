@@ -11,7 +11,8 @@ pub(super) const CHANGES: Exercise = Exercise {
     title: "A job for some changes",
     goal: "a job check_manifests in stage test, in the pipeline of a branch only if the push changes a file of manifests/ or of a \
            directory below it, and never in the pipeline of a tag",
-    hint: "which files does a push of a tag change, as far as GitLab knows? `rules` may combine conditions",
+    hint: "which files does a push of a tag change, as far as GitLab knows? `rules` may combine conditions. Which pattern also matches \
+           files in directories below?",
     verifier: Verifier::Project(changes),
 };
 

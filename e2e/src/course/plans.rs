@@ -23,7 +23,7 @@ const FILE: &str = ".gitlab-ci.yml";
 pub(super) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// The path that the project has in GitLab.
-pub(super) const PROJECT_PATH: &str = "course/project";
+pub(super) const PROJECT_PATH: &str = "course/team/project";
 
 /// The image of the project in a registry that does not exist.
 pub(super) const IMAGE: &str = "registry.example/course/project";

@@ -78,7 +78,9 @@ fn may_end_slowly(deployed: &Deployed) -> Verdict {
     let period = deployed.only("Deployment")?["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_u64();
     // 30 s is the default of Kubernetes.
     let period = period.unwrap_or(30);
-    Unsolved::unless(period > needed, || format!("the kubelet kills the container {period} s after SIGTERM"))
+    Unsolved::unless(period > needed, || {
+        format!("the kubelet kills the container {period} s after SIGTERM, and the service may need {needed} s to end")
+    })
 }
 
 /// The value of a flag of the container in seconds, from `--flag VALUE` or `--flag=VALUE`.

@@ -52,7 +52,14 @@ async fn broken(environment: &Environment) -> Verdict {
     let path = format!("/api/v1/namespaces/{}/services/{NAME}:http/proxy/version", environment.namespace);
     let request = Request::get(path).body(Vec::new()).map_err(|error| Unsolved(error.to_string()))?;
     let answer = environment.client.request_text(request).await;
-    answer.map(drop).map_err(|error| Unsolved(format!("the Service {NAME} does not answer: {error}")))
+    answer.map(drop).map_err(|error| {
+        // The whole status would be a page of Rust.
+        let reason = match error {
+            kube::Error::Api(status) => status.message,
+            other => other.to_string(),
+        };
+        Unsolved(format!("the Service {NAME} does not answer: {reason}"))
+    })
 }
 
 fn revert(project: &Project) -> Verdict {

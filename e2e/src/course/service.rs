@@ -89,7 +89,10 @@ async fn build(project: &Project) -> Result<String, Unsolved> {
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let first = stderr.lines().find(|line| line.starts_with("error")).unwrap_or("without a message").to_owned();
-        return Err(Unsolved(format!("the service does not compile (`cargo build -p app` shows all errors): {first}")));
+        return Err(Unsolved(format!(
+            "the service does not compile (`cargo build --manifest-path {}/Cargo.toml -p app` shows all errors): {first}",
+            project.dir().display()
+        )));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
