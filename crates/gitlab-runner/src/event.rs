@@ -15,6 +15,8 @@ use super::status::Status;
 pub enum Event {
     /// The pipeline starts.
     PipelineStarted {
+        /// The version of GitLab by whose rules the jobs were planned.
+        gitlab: String,
         /// The pipeline's number.
         id: u64,
         /// Number of jobs in the pipeline.

@@ -244,7 +244,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use gitlab_ci::plan::predefined::known_when_running;
+    use gitlab_ci::plan::runtime::known_when_running;
     use gitlab_ci::testing::plan;
 
     fn variables(text: &str, dotenv: &[Variable]) -> JobVariables {

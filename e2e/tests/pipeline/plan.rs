@@ -84,6 +84,19 @@ fn a_variable_of_the_pipeline_is_stronger_than_the_files() {
     assert_eq!(line, "A mine pipeline job (job), top (top level)");
 }
 
+#[test]
+fn a_detached_head_is_said() {
+    let repository = Repository::new("main", "a: {script: 'echo $A'}\n");
+    repository.git(&["checkout", "--quiet", "--detach"]);
+    let output = repository.e2e(&["plan", "--variable", "A=b"]).output().expect("e2e runs");
+    let said =
+        "e2e: HEAD is detached: its commit is treated as the last one of branch `main` (set `--branch` or `--tag`)\n";
+    assert_eq!((output.status.code(), &*error(&output)), (Some(0), said));
+    let output = repository.e2e(&["plan", "--variables", "A=b"]).output().expect("e2e runs");
+    let said = "e2e: A=b: No such file or directory (os error 2); `--var KEY=VALUE` sets a single variable\n";
+    assert_eq!((output.status.code(), &*error(&output)), (Some(2), said));
+}
+
 #[rstest]
 #[case::of_the_registry(
     "a: {script: ['docker push $CI_REGISTRY_IMAGE:x', 'echo ${CI_REGISTRY}'], image: $CI_REGISTRY_IMAGE/x}\n",

@@ -21,9 +21,5 @@ pub fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> bool {
             reader.unknown_word(node, &format!("{path} {key}"), &message, words.iter().copied());
         }
     }
-    if let Some(entry) = mapping.get("on_new_commit") {
-        let warning = reader.diagnostics.unsupported(entry.key_span, "workflow:auto_cancel:on_new_commit");
-        warning.help("a local replay has no newer pipeline that could cancel this one");
-    }
     value("on_job_failure").and_then(Node::string) == Some("all")
 }

@@ -18,6 +18,7 @@ use super::reader::Text;
 use super::root::Configuration;
 use crate::diagnostic;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::gitlab_version::GitlabVersion;
 use crate::source::Span;
 
 /// Checks every job against the others.
@@ -68,6 +69,10 @@ fn check_needs(
 /// GitLab reads names in `$[[ matrix.NAME ]]` only if some job is parallel. `lib/gitlab/ci/config/normalizer.rb`
 fn check_matrix_names(job: &Job, has_parallel: bool, diagnostics: &mut Diagnostics) {
     for need in job.needs.iter().flatten().filter(|_| has_parallel).take(needs::MAX_NEEDS) {
+        if names_matrix(need).next().is_some() {
+            // https://docs.gitlab.com/ci/yaml/matrix_expressions/
+            diagnostics.since(GitlabVersion::new(18, 6), need.job.span, "$[[ matrix ]]");
+        }
         if let Some(unknown) = unknown_matrix_name(job, need) {
             let message = format!("{} job: '{unknown}' does not exist in matrix configuration", job.name);
             diagnostics.error(need.job.span, message);
@@ -136,7 +141,7 @@ fn check_needs_of_rule(
     }
 }
 
-/// Reports the names that are needed more than once, at their second place. GitLab's sentence has all of them:
+/// Reports the names that are needed more than once, at the second place of the first one. GitLab's sentence has all of them:
 /// `validate_needs_specification!` of `lib/gitlab/ci/yaml_processor.rb`
 fn report_duplicates(job: &Job, needed: impl Iterator<Item = (Arc<str>, Span)>, diagnostics: &mut Diagnostics) {
     let mut places: IndexMap<Arc<str>, Vec<Span>> = IndexMap::new();
@@ -145,7 +150,7 @@ fn report_duplicates(job: &Job, needed: impl Iterator<Item = (Arc<str>, Span)>, 
     }
     places.retain(|_, spans| spans.len() > 1);
     let names = diagnostic::joined(places.keys().map(|name| &**name));
-    for second in places.values().filter_map(|spans| spans.get(1)) {
+    if let Some(second) = places.values().find_map(|spans| spans.get(1)) {
         diagnostics.error(*second, format!("{} has the following needs duplicated: {names}.", job.name));
     }
 }
@@ -241,6 +246,12 @@ fn needed_instances(need: &Need, configuration: &Configuration) -> Vec<Arc<str>>
     }
 }
 
+/// The names in `$[[ matrix.NAME ]]` of a need.
+fn names_matrix(need: &Need) -> impl Iterator<Item = &str> {
+    let values = need.matrix.iter().flatten().flatten().map(|(_, value)| &**value);
+    [&*need.job.value].into_iter().chain(values).flat_map(parallel::matrix_names)
+}
+
 /// The first name in `$[[ matrix.NAME ]]` of a need that the matrix of the job does not have.
 /// `lib/gitlab/ci/config/interpolation/matrix_interpolator.rb`
 fn unknown_matrix_name<'need>(job: &Job, need: &'need Need) -> Option<&'need str> {
@@ -249,9 +260,7 @@ fn unknown_matrix_name<'need>(job: &Job, need: &'need Need) -> Option<&'need str
         Some(Parallel::Matrix(matrix)) => matrix.as_slice(),
         _ => &no_values,
     };
-    let values = need.matrix.iter().flatten().flatten().map(|(_, value)| &**value);
-    let mut names = [&*need.job.value].into_iter().chain(values).flat_map(parallel::matrix_names);
-    names.find(|name| !own.iter().all(|values| values.iter().any(|(key, _)| &**key == *name)))
+    names_matrix(need).find(|name| !own.iter().all(|values| values.iter().any(|(key, _)| &**key == *name)))
 }
 
 /// The names that `needs:parallel` produces must be names of instances. `lib/gitlab/ci/config/normalizer.rb`

@@ -167,6 +167,7 @@ fn read_policies(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<PullPo
     let items = node.sequence().unwrap_or(std::slice::from_ref(node));
     let words: Vec<&str> = PULL_POLICIES.iter().map(|(word, _)| *word).collect();
     let unknown = reader::unknown_words(node, &words);
+    let mut is_reported = false;
     let mut policies = Vec::new();
     for item in items {
         let text = item.scalar().unwrap_or_default();
@@ -177,6 +178,8 @@ fn read_policies(node: &Node, path: &str, reader: &mut Reader<'_>) -> Vec<PullPo
                 continue;
             }
             None if item.text().is_none() => format!("config {}", reader::NOT_WORDS),
+            // GitLab's sentence has all unknown values.
+            None if std::mem::replace(&mut is_reported, true) => continue,
             None => format!("config {unknown}"),
         };
         let error = reader.complain(item.span, &path, &message);

@@ -119,6 +119,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Retry> {
 fn read_reasons(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
     let items = node.sequence().unwrap_or(std::slice::from_ref(node));
     let unknown = reader::unknown_words(node, REASONS);
+    let mut is_reported = false;
     let mut reasons = Vec::new();
     for item in items {
         let Some(text) = item.text() else {
@@ -127,7 +128,8 @@ fn read_reasons(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
         };
         // GitLab looks up strings and the items of lists, but not a symbol.
         let is_symbol = node.sequence().is_none() && matches!(node.value, Value::Symbol(_));
-        if !is_symbol && !REASONS.contains(&text) {
+        // GitLab's sentence has all unknown values.
+        if !is_symbol && !REASONS.contains(&text) && !std::mem::replace(&mut is_reported, true) {
             reader.complain(item.span, "retry when", &unknown).nearest(text, REASONS.iter().copied());
         }
         reasons.push(Text { value: text.into(), span: item.span });

@@ -206,11 +206,17 @@ fn read_workflow(node: &Node, diagnostics: &mut Diagnostics) -> Workflow {
     let Some(mapping) = reader.hash(node, "") else { return Workflow::default() };
     reader.known_keys(mapping, "", ["rules", "name", "auto_cancel"]);
     let value = |key: &str| mapping.get(key).map(|entry| &entry.value).filter(|node| !node.is_null());
+    // In a rule, the whole keyword has no effect: `rules::read` says so.
+    let auto_cancel = value("auto_cancel");
+    if let Some(entry) = auto_cancel.and_then(Node::mapping).and_then(|mapping| mapping.get("on_new_commit")) {
+        let warning = reader.diagnostics.unsupported(entry.key_span, "workflow:auto_cancel:on_new_commit");
+        warning.help("a local replay has no newer pipeline that could cancel this one");
+    }
     Workflow {
         rules: value("rules").map(|node| rules::read(node, Owner::Workflow, &mut reader)),
         has_rules: mapping.contains_key("rules"),
         name: value("name").and_then(|node| read_name(node, &mut reader)),
-        cancel_on_failure: value("auto_cancel").is_some_and(|node| auto_cancel::read(node, "auto_cancel", &mut reader)),
+        cancel_on_failure: auto_cancel.is_some_and(|node| auto_cancel::read(node, "auto_cancel", &mut reader)),
     }
 }
 

@@ -67,7 +67,7 @@ pub enum PatternError {
 }
 
 /// Cuts a text to the length that fits into a message of one line, and escapes control characters.
-pub(in crate::expression) fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     const MAX_LENGTH: usize = 40;
     let mut short: String = text.chars().take(MAX_LENGTH).flat_map(plain).collect();
     if text.chars().nth(MAX_LENGTH).is_some() {

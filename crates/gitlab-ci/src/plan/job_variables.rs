@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::instances::Instance;
 use super::predefined::{self, PipelinePhase};
+use super::tier;
 use crate::config::environment::Environment;
 use crate::config::inherit::Inherit;
 use crate::config::job::Job;
@@ -153,12 +154,12 @@ impl<'plan> VariableBuilder<'plan> {
             return Ok((simple, None));
         }
         let given_tier = environment.tier.as_ref().map(|tier| tier.value.to_string());
-        let tier = given_tier.unwrap_or_else(|| predefined::guess_tier(&name).to_owned());
+        let tier = given_tier.unwrap_or_else(|| tier::guess_tier(&name).to_owned());
         let slug = environment_slug(&name);
         // `expanded_deployment_tier` of `app/models/concerns/ci/deployable.rb`; the variable has the text as written.
         let expanded_tier = if tier.contains(['$', '%']) { for_texts(&simple)?.expand(&tier)? } else { tier.clone() };
         let mut variables = simple;
-        let list = predefined::environment_variables(&name, environment.action, &tier);
+        let list = tier::environment_variables(&name, environment.action, &tier);
         add_predefined(&mut variables, list, Origin::Predefined);
         variables.extend(settings::scoped_to(&self.project_variables.settings, &name, self.context.protected).cloned());
         // Not expanded, like other values. The URL may contain the slug.

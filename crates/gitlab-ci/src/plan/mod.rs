@@ -1,6 +1,7 @@
 //! Plans the pipeline of a ref: which jobs it contains, and why.
 //!
-//! - [`context`]: the ref and the event. [`predefined`]: the variables that GitLab computes from them.
+//! - [`context`]: the ref and the event. [`predefined`]: the variables that GitLab computes from them. [`tier`]: those of environments.
+//!   [`runtime`]: those that are known only when a job runs.
 //! - [`admission`]: `rules`, `only` and `except` decide whether a job is in the pipeline.
 //! - [`job_index`]: addresses of its jobs.
 //! - [`instances`]: `parallel`, and the needs between instances.
@@ -16,6 +17,8 @@ pub mod instances;
 pub mod job_index;
 pub mod job_variables;
 pub mod predefined;
+pub mod runtime;
+mod tier;
 
 use std::sync::Arc;
 use std::time::Duration;

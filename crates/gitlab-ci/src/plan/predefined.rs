@@ -6,13 +6,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::PlannedJob;
 use super::context::{Context, RefKind, Source};
 use super::instances::Instance;
-use crate::config::environment::Action;
 use crate::config::job::Job;
 use crate::gitlab_version::GitlabVersion;
-use crate::variables::collection::Origin;
 use crate::variables::slug::slugify;
 
 /// The hash of a commit that does not exist.
@@ -240,38 +237,6 @@ fn group_name(name: &str) -> &str {
     start.and_then(|start| name.get(..start)).unwrap_or(name)
 }
 
-/// Returns the variables of a job's environment that its rules can read as well.
-pub(super) fn environment_variables(name: &str, action: Action, tier: &str) -> [(&'static str, String); 3] {
-    let action = match action {
-        Action::Start => "start",
-        Action::Stop => "stop",
-        Action::Prepare => "prepare",
-        Action::Verify => "verify",
-        Action::Access => "access",
-    };
-    [
-        ("CI_ENVIRONMENT_NAME", name.to_owned()),
-        ("CI_ENVIRONMENT_ACTION", action.to_owned()),
-        ("CI_ENVIRONMENT_TIER", tier.to_owned()),
-    ]
-}
-
-/// The words in an environment's name that indicate its tier. The first match counts. `guess_tier` of
-/// `app/models/environment.rb`
-const TIERS: [(&str, &[&str]); 4] = [
-    ("development", &["dev", "review", "trunk"]),
-    ("testing", &["test", "tst", "int", "acpt", "accept", "qa", "qc", "control", "quality"]),
-    ("staging", &["stg", "stag", "modl", "model", "pre", "demo", "non"]),
-    ("production", &["prd", "prod", "live"]),
-];
-
-/// Returns the tier of an environment without `deployment_tier`.
-pub(super) fn guess_tier(name: &str) -> &'static str {
-    let name = name.to_ascii_lowercase();
-    let found = TIERS.iter().find(|(_, words)| words.iter().any(|word| name.contains(word)));
-    found.map_or("other", |(tier, _)| tier)
-}
-
 /// Returns the variables of the user who started the pipeline. YAML cannot override them.
 pub fn user_variables(context: &Context) -> Vec<(&'static str, String)> {
     let (name, address) = &context.user;
@@ -282,48 +247,6 @@ pub fn user_variables(context: &Context) -> Vec<(&'static str, String)> {
         ("GITLAB_USER_NAME", name.clone()),
         ("GITLAB_USER_EMAIL", address.clone()),
     ]
-}
-
-/// The variables whose values are known only when a job runs.
-const RUNTIME_VARIABLES: [(&str, Origin); 20] = [
-    ("CI_PIPELINE_ID", Origin::Persisted),
-    ("CI_PIPELINE_CREATED_AT", Origin::Persisted),
-    ("CI_PIPELINE_URL", Origin::Persisted),
-    ("CI_JOB_ID", Origin::Persisted),
-    ("CI_JOB_URL", Origin::Persisted),
-    ("CI_JOB_STARTED_AT", Origin::Persisted),
-    ("CI_JOB_TOKEN", Origin::Persisted),
-    ("CI_REPOSITORY_URL", Origin::Persisted),
-    ("CI_BUILDS_DIR", Origin::Predefined),
-    ("CI_PROJECT_DIR", Origin::Predefined),
-    ("CI_CONCURRENT_ID", Origin::Predefined),
-    ("CI_CONCURRENT_PROJECT_ID", Origin::Predefined),
-    ("CI_JOB_STATUS", Origin::Predefined),
-    ("CI_JOB_TIMEOUT", Origin::Predefined),
-    ("CI_RUNNER_ID", Origin::Predefined),
-    ("CI_RUNNER_DESCRIPTION", Origin::Predefined),
-    ("CI_RUNNER_TAGS", Origin::Predefined),
-    ("CI_RUNNER_VERSION", Origin::Environment),
-    ("CI_RUNNER_EXECUTABLE_ARCH", Origin::Environment),
-    ("RUNNER_TEMP_PROJECT_DIR", Origin::Environment),
-];
-
-/// The variables of a job when it runs that came with later versions.
-/// <https://docs.gitlab.com/ci/variables/predefined_variables/>
-const LATER_RUNTIME_VARIABLES: [(GitlabVersion, &str); 3] = [
-    (GitlabVersion::new(18, 7), "CI_JOB_STARTED_AT_SLUG"),
-    (GitlabVersion::new(19, 3), "CI_JOB_RETRY_COUNT"),
-    (GitlabVersion::new(19, 3), "CI_JOB_TAGS"),
-];
-
-/// Returns the names and origins of the variables that a job gets when it runs, in addition to those of its plan.
-pub fn known_when_running(
-    planned: &PlannedJob,
-    version: GitlabVersion,
-) -> impl Iterator<Item = (&'static str, Origin)> {
-    let image = planned.job.image.as_ref().map(|_| ("CI_JOB_IMAGE", Origin::Predefined));
-    let later = LATER_RUNTIME_VARIABLES.into_iter().filter(move |(since, _)| version >= *since);
-    RUNTIME_VARIABLES.into_iter().chain(image).chain(later.map(|(_, key)| (key, Origin::Persisted)))
 }
 
 #[cfg(test)]
@@ -374,25 +297,6 @@ mod tests {
     #[test]
     fn variables_of_a_merge_request() {
         insta::assert_snapshot!(lines(&context(RefKind::MergeRequest, "feature/ABC_1")));
-    }
-
-    // `spec/models/environment_spec.rb`; https://docs.gitlab.com/ci/environments/#deployment-tier-of-environments
-    #[rstest]
-    #[case::review("review/feature", "development")]
-    #[case::dev("DEV", "development")]
-    #[case::test("system-test", "testing")]
-    #[case::acceptance("acceptance", "testing")]
-    #[case::quality("QA", "testing")]
-    #[case::staging("staging", "staging")]
-    #[case::short("stg", "staging")]
-    #[case::pre("pre-production", "staging")]
-    #[case::production("production", "production")]
-    #[case::live("live", "production")]
-    #[case::short_production("prd", "production")]
-    #[case::other("gitlab.test", "testing")]
-    #[case::no_known_word("eu-1", "other")]
-    fn guesses_tiers(#[case] name: &str, #[case] tier: &str) {
-        assert_eq!(guess_tier(name), tier);
     }
 
     // `gems/gitlab-utils/spec/gitlab/utils/job_spec.rb`

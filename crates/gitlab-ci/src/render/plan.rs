@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::config::when::{AllowFailure, When};
 use crate::plan::admission::Reason;
-use crate::plan::context::RefKind;
+use crate::plan::context::{Context, RefKind};
 use crate::plan::job_index::JobIndex;
-use crate::plan::predefined::known_when_running;
+use crate::plan::runtime::known_when_running;
 use crate::plan::{Plan, PlannedJob};
 use crate::source::Sources;
 use crate::variables::collection::Variable;
@@ -29,7 +29,7 @@ use crate::variables::collection::Variable;
 /// // The example of the crate creates a plan with jobs.
 /// let plan = Plan { context, name: None, stages: Vec::new(), jobs: Vec::new(), skipped: Vec::new() };
 /// let text = render::plan::text(&plan, &Sources::default());
-/// assert!(text.starts_with("branch main, commit 01234567, push\n"));
+/// assert!(text.starts_with("branch main, commit 01234567, push, GitLab 18.11\n"));
 /// ```
 pub fn text(plan: &Plan, sources: &Sources) -> String {
     let kind = match plan.context.kind {
@@ -40,7 +40,8 @@ pub fn text(plan: &Plan, sources: &Sources) -> String {
     let name = plan.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     let commit = plan.context.commit.sha.get(..8).unwrap_or_default();
     let source = plan.context.source.name();
-    let mut text = format!("{name}{kind} {}, commit {commit}, {source}\n\n", plan.context.ref_name);
+    let Context { ref_name, version, .. } = &plan.context;
+    let mut text = format!("{name}{kind} {ref_name}, commit {commit}, {source}, GitLab {version}\n\n");
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["stage", "job", "when", "needs", "environment", "reason"]);
     let mut stage = "";
@@ -146,6 +147,7 @@ pub fn json(plan: &Plan, sources: &Sources) -> Result<String, serde_json::Error>
             "source": plan.context.source,
             "sha": plan.context.commit.sha,
             "name": plan.name,
+            "gitlab": plan.context.version.to_string(),
         },
         "stages": plan.stages,
         "jobs": plan.jobs.iter().map(job).collect::<Vec<_>>(),

@@ -47,7 +47,8 @@ impl Pipeline {
         let started = Instant::now();
         let mut schedule = Schedule::new(&self.plan, choice);
         let jobs = self.plan.indexes().filter(|job| schedule.job(*job).is_some()).count();
-        (self.notify)(Event::PipelineStarted { id: self.id, jobs, dir: self.logs.path().to_owned() });
+        let gitlab = self.plan.context.version.to_string();
+        (self.notify)(Event::PipelineStarted { gitlab, id: self.id, jobs, dir: self.logs.path().to_owned() });
         let mut reports: HashMap<JobIndex, JobReport> = HashMap::new();
         let mut dotenv: HashMap<JobIndex, Vec<Variable>> = HashMap::new();
         let slots = Slots::new(self.settings.concurrency);

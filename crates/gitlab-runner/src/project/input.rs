@@ -51,7 +51,7 @@ pub struct Input {
     pub settings: Option<PathBuf>,
 
     /// Pipeline variable
-    #[cfg_attr(feature = "clap", arg(long = "var", value_name = "KEY=VALUE", value_parser = variable))]
+    #[cfg_attr(feature = "clap", arg(long = "var", alias = "variable", value_name = "KEY=VALUE", value_parser = variable))]
     pub variables: Vec<(String, String)>,
 }
 
@@ -129,7 +129,8 @@ fn read(file: &Path) -> Result<Vec<Setting>, String> {
     let is_input = file == Path::new("-");
     let text = if is_input { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
     let name = if is_input { "standard input".into() } else { file.to_string_lossy() };
-    let text = text.map_err(|error| format!("{name}: {error}"))?;
+    let help = if name.contains('=') { "; `--var KEY=VALUE` sets a single variable" } else { "" };
+    let text = text.map_err(|error| format!("{name}: {error}{help}"))?;
     settings::read(&text).map_err(|error| format!("{name}:{error}"))
 }
 

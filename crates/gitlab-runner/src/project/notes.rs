@@ -70,6 +70,14 @@ fn texts(planned: &PlannedJob) -> impl Iterator<Item = &str> {
     scripts.map(|line| &*line.value).chain(images).chain(variables)
 }
 
+/// Which branch the commit is treated as one of.
+pub(super) fn detached_head(context: &Context) -> String {
+    format!(
+        "HEAD is detached: its commit is treated as the last one of branch `{}` (set `--branch` or `--tag`)",
+        context.ref_name
+    )
+}
+
 /// The default branch that was assumed, if the pipeline depends on it.
 pub(super) fn assumed_default_branch(context: &Context, sources: &Sources) -> Option<String> {
     let is_used = sources.files().any(|file| file.text.contains("CI_DEFAULT_BRANCH"));

@@ -71,6 +71,9 @@ pub fn prepare(
     let changes = Changes::new(Some((&repository, &context)));
     let lint = input.lint(files, &variables, &changes);
     repository.check()?;
+    if reference.branch.is_none() && reference.tag.is_none() && repository.current_branch().is_none() {
+        note(&notes::detached_head(&context));
+    }
     if reference.default_branch.is_none()
         && repository.assumes_default_branch()
         && let Some(text) = notes::assumed_default_branch(&context, &lint.sources)

@@ -19,9 +19,9 @@ impl LiveEvent for Event {
 
     fn line(&self) -> Option<String> {
         Some(match self {
-            Self::PipelineStarted { id, jobs, dir } => {
+            Self::PipelineStarted { gitlab, id, jobs, dir } => {
                 let jobs = if *jobs == 1 { "1 job".to_owned() } else { format!("{jobs} jobs") };
-                format!("pipeline {id}: {jobs}, logs in {}", dir.display())
+                format!("pipeline {id}: {jobs}, GitLab {gitlab}, logs in {}", dir.display())
             }
             Self::JobStarted { job, attempt: 1 } => format!("{job}: started"),
             Self::JobStarted { job, attempt } => format!("{job}: started, attempt {attempt}"),

@@ -224,6 +224,11 @@ fn a_policy_without_a_value_never_holds(#[case] policy: &str, #[case] expected: 
     "18.7"
 )]
 #[case::includes_of_a_header("spec: {include: [], inputs: }\n---\na: {script: x}\n", "spec:include", "18.9")]
+#[case::matrix_expression(
+    "b: {script: x, parallel: {matrix: [{M: [m]}]}}\na: {script: x, parallel: {matrix: [{M: [m]}]}, needs: ['b: [$[[ matrix.M ]]]']}\n",
+    "$[[ matrix ]]",
+    "18.6"
+)]
 #[case::regexp_of_changes("a: {script: x, rules: [{changes: {regexp: b}}]}\n", "rules:changes:regexp", "19.2")]
 fn a_newer_word_is_refused_by_an_older_version(#[case] text: &str, #[case] word: &str, #[case] since: &str) {
     let files = OneFile(text);

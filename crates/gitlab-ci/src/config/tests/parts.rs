@@ -152,6 +152,7 @@ fn accepts_valid_bridges(#[case] keywords: &str, #[case] expected: &[&str]) {
 #[rstest]
 #[case::on_new_commit("workflow: {auto_cancel: {on_new_commit: x}}", &["workflow:auto_cancel on new commit must be one of: conservative, interruptible, none", "valid, but not supported here: workflow:auto_cancel:on_new_commit"])]
 #[case::on_job_failure("workflow: {auto_cancel: {on_job_failure: sometimes}}", &["workflow:auto_cancel on job failure must be one of: none, all"])]
+#[case::a_new_commit_in_a_rule("workflow: {rules: [{if: $A, auto_cancel: {on_new_commit: none}}]}", &["valid, but not supported here: workflow:rules:auto_cancel"])]
 #[case::of_a_rule("workflow: {rules: [{if: $A, auto_cancel: {on_job_failure: x}}]}", &["workflow:rules:rule:auto_cancel on job failure must be one of: none, all", "valid, but not supported here: workflow:rules:auto_cancel"])]
 #[case::options("variables: {A: {value: c, options: [a, b]}}", &["variables:a config value must be present in options"])]
 #[case::data_key("variables: {A: {vale: c}}", &["variables:a config uses invalid data keys: vale"])]

@@ -52,6 +52,15 @@ fn sentences(text: &str) -> Vec<String> {
     "b: {script: x, parallel: {matrix: [{X: [p, p]}, {X: q}]}}\na: {script: x, needs: [b]}\n",
     "a has the following needs duplicated: b: [p]."
 )]
+// `entry/retry.rb`, `entry/pull_policy.rb`
+#[case::reasons_to_retry(
+    "a: {script: x, retry: {when: [foo, always, bar]}}\n",
+    "retry when contains unknown values: foo, bar"
+)]
+#[case::pull_policies(
+    "a: {script: x, image: {name: i, pull_policy: [foo, bar]}}\n",
+    "jobs:a:image:pull_policy config contains unknown values: foo, bar"
+)]
 // `entry/job.rb`
 #[case::dependencies(
     "b: {script: x}\nc: {script: x}\na: {script: x, needs: [b], dependencies: [c, none]}\n",
