@@ -203,9 +203,15 @@ pub fn architecture() -> &'static str {
     }
 }
 
+/// Takes the place of the first characters of a runner's token, with which scripts name what belongs to one runner. No server knows it. It
+/// begins like the names of the pods and containers of jobs, as GitLab Runner's contain the short token, and is valid in such names.
+const SHORT_TOKEN: &str = "e2erunner";
+
 /// The runner's variables that a job can override.
 fn before(planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
-    let mut variables = facts.own.to_vec();
+    // The configuration can override the short token: `common/config.go` (`GetVariables`).
+    let mut variables = vec![Variable::new("CI_RUNNER_SHORT_TOKEN", SHORT_TOKEN, Origin::Predefined)];
+    variables.extend_from_slice(facts.own);
     let own = [
         ("CI_BUILDS_DIR", facts.job_dirs.builds.clone()),
         ("CI_PROJECT_DIR", facts.job_dirs.project.clone()),
@@ -228,11 +234,12 @@ fn before(planned: &PlannedJob, facts: &Facts<'_>) -> Vec<Variable> {
 /// The runner's variables that nothing overrides.
 fn after(facts: &Facts<'_>) -> Vec<Variable> {
     let kind = if facts.executor == "shell" { "CI_SHARED_ENVIRONMENT" } else { "CI_DISPOSABLE_ENVIRONMENT" };
-    // `common/version.go`
+    // `common/version.go`: the revision is that of a build without a version.
     let architecture = format!("{}/{}", std::env::consts::OS, architecture());
     let own = [
         (kind, "true"),
         ("CI_RUNNER_VERSION", env!("CARGO_PKG_VERSION")),
+        ("CI_RUNNER_REVISION", "HEAD"),
         ("CI_RUNNER_EXECUTABLE_ARCH", &architecture),
         ("RUNNER_TEMP_PROJECT_DIR", &facts.job_dirs.temporary()),
     ];
@@ -284,10 +291,21 @@ mod tests {
     #[case::concurrent_id("CI_CONCURRENT_ID", "3")]
     #[case::job_image("CI_JOB_IMAGE", "image-j")]
     #[case::executor_kind("CI_DISPOSABLE_ENVIRONMENT", "true")]
+    #[case::revision_is_the_runners("CI_RUNNER_REVISION", "HEAD")]
+    #[case::short_token_of_the_job("CI_RUNNER_SHORT_TOKEN", "mine")]
     fn a_job_has_this_value(#[case] key: &str, #[case] expected: &str) {
-        let text = "a:\n  image: image-$JOB\n  script: x\n  variables:\n    JOB: j\n    NESTED: $JOB-$CI_PROJECT_DIR\n    UNKNOWN: '[$NO_SUCH]'\n    DOUBLED: $$JOB\n    DOTENV: x\n    RAW: {value: $JOB, expand: false}\n";
+        let text = "a:\n  image: image-$JOB\n  script: x\n  variables:\n    JOB: j\n    NESTED: $JOB-$CI_PROJECT_DIR\n    UNKNOWN: '[$NO_SUCH]'\n    DOUBLED: $$JOB\n    DOTENV: x\n    RAW: {value: $JOB, expand: false}\n    CI_RUNNER_REVISION: mine\n    CI_RUNNER_SHORT_TOKEN: mine\n";
         let dotenv = [Variable::new("DOTENV", "d-$JOB", Origin::Dotenv)];
         assert_eq!(variables(text, &dotenv).get(key).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn the_short_token_is_no_secret_and_valid_in_the_name_of_a_pod() {
+        let variables = variables("a: {script: x}\n", &[]);
+        let token = variables.list().iter().find(|it| &*it.key == "CI_RUNNER_SHORT_TOKEN").unwrap();
+        assert!(token.public && !token.masked);
+        assert_eq!(token.value.len(), 9);
+        assert!(token.value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
     }
 
     // https://docs.gitlab.com/ci/variables/predefined_variables/

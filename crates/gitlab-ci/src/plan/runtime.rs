@@ -5,7 +5,7 @@ use crate::gitlab_version::GitlabVersion;
 use crate::variables::collection::Origin;
 
 /// The variables whose values are known only when a job runs.
-const RUNTIME_VARIABLES: [(&str, Origin); 20] = [
+const RUNTIME_VARIABLES: [(&str, Origin); 22] = [
     ("CI_PIPELINE_ID", Origin::Persisted),
     ("CI_PIPELINE_CREATED_AT", Origin::Persisted),
     ("CI_PIPELINE_URL", Origin::Persisted),
@@ -23,7 +23,9 @@ const RUNTIME_VARIABLES: [(&str, Origin); 20] = [
     ("CI_RUNNER_ID", Origin::Predefined),
     ("CI_RUNNER_DESCRIPTION", Origin::Predefined),
     ("CI_RUNNER_TAGS", Origin::Predefined),
+    ("CI_RUNNER_SHORT_TOKEN", Origin::Predefined),
     ("CI_RUNNER_VERSION", Origin::Environment),
+    ("CI_RUNNER_REVISION", Origin::Environment),
     ("CI_RUNNER_EXECUTABLE_ARCH", Origin::Environment),
     ("RUNNER_TEMP_PROJECT_DIR", Origin::Environment),
 ];
