@@ -34,9 +34,6 @@ use gitlab_ci::variables::collection::Variable;
 /// The timeout of a job without `timeout`. In GitLab this is a setting of the project.
 const TIMEOUT: Duration = Duration::from_hours(1);
 
-/// The timeout of `after_script` unless `RUNNER_AFTER_SCRIPT_TIMEOUT` is set.
-const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_mins(5);
-
 /// The reason why an attempt ends early.
 enum AttemptError {
     Canceled,
@@ -178,7 +175,8 @@ impl Attempt<'_> {
         };
         self.restore_caches(session).await?;
         self.download_artifacts(session).await?;
-        let mut result = self.step_script(session, job_dirs).await;
+        let (limit, after_script_limit) = self.script_limits();
+        let mut result = self.step_script(session, job_dirs, limit).await;
         // `after_script` does not run after a timeout of the whole job. After a cancellation it does in GitLab: see docs/pipeline.md.
         if !self.planned.job.after_script.is_empty() && matches!(result, Ok(()) | Err(AttemptError::Failed { .. })) {
             let status = match &result {
@@ -187,7 +185,7 @@ impl Attempt<'_> {
                 Err(_) => "failed",
             };
             // A failure of `after_script` does not prevent the upload of artifacts.
-            if let Err(error) = self.after_script(session, job_dirs, status).await {
+            if let Err(error) = self.after_script(session, job_dirs, status, after_script_limit).await {
                 result = Err(error);
             }
         }
@@ -202,7 +200,12 @@ impl Attempt<'_> {
         result.and(uploaded)
     }
 
-    async fn step_script(&mut self, session: &mut Session, job_dirs: &JobDirs) -> Result<(), AttemptError> {
+    async fn step_script(
+        &mut self,
+        session: &mut Session,
+        job_dirs: &JobDirs,
+        limit: Option<Duration>,
+    ) -> Result<(), AttemptError> {
         let job = &self.planned.job;
         let settings = &self.pipeline.settings;
         let own = job.before_script.iter().chain(&job.script).map(|command| &*command.value);
@@ -215,7 +218,6 @@ impl Attempt<'_> {
             .collect();
         let script = self.script(&job_dirs.project, job_dirs, &commands, self.variables.list());
         let section = self.log.section("step_script", "Executing \"step_script\" stage of the job script");
-        let limit = self.limit("RUNNER_SCRIPT_TIMEOUT");
         let end = self.run_for(session, &script, limit).await?;
         drop(section);
         let Some(end) = end else {
@@ -239,13 +241,13 @@ impl Attempt<'_> {
         session: &mut Session,
         job_dirs: &JobDirs,
         status: &str,
+        limit: Duration,
     ) -> Result<(), AttemptError> {
         let commands: Vec<&str> = self.planned.job.after_script.iter().map(|command| &*command.value).collect();
         let variables = self.variables.with_status(status);
         let script = self.script(&job_dirs.project, job_dirs, &commands, &variables);
         let section = self.log.section("after_script", "Running after_script");
         self.log.say("\x1b[32;1mRunning after script...\x1b[0;m");
-        let limit = self.limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
         let script_failure = FailureReason::ScriptFailure;
         let (reason, code, message) = match self.run_for(session, &script, Some(limit)).await {
             Ok(Some(ScriptEnd::Code(0))) => return Ok(()),
