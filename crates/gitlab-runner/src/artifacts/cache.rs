@@ -17,13 +17,16 @@ use gitlab_ci::glob;
 use gitlab_ci::plan::Plan;
 use gitlab_ci::variables::expand::ExpansionError;
 
+/// The end of the keys of protected refs.
+const PROTECTED: &str = "-protected";
+
 /// A cache of a job, with all variables expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobCache {
     /// The key, then the fallback keys in order.
     pub keys: Vec<String>,
-    /// The keys that are not valid as written, and the keys that replace them.
-    pub sanitized: Vec<(String, String)>,
+    /// What the log of the job says about keys that are not used as written.
+    pub notes: Vec<KeyNote>,
     /// Glob patterns of the cached files.
     pub paths: Vec<String>,
     /// Whether all files that git does not track are cached.
@@ -53,7 +56,7 @@ pub fn expand(
     }
     // Protected and unprotected refs have separate caches, so that an unprotected branch cannot read or change a protected one's.
     // `app/models/ci/build.rb` (`cache`)
-    let suffix = if is_protected && !cache.is_unprotected { "-protected" } else { "-non_protected" };
+    let suffix = if is_protected && !cache.is_unprotected { PROTECTED } else { "-non_protected" };
     let key = match &cache.key {
         Key::Default => "default".to_owned(),
         Key::Text(text) => {
@@ -70,20 +73,19 @@ pub fn expand(
     for fallback in &cache.fallback_keys {
         keys.push(format!("{}{suffix}", variables.expand(&fallback.value)?));
     }
-    // A variable must not give access to the caches of protected refs.
-    keys.extend(
-        variables.get("CACHE_FALLBACK_KEY").filter(|key| !key.is_empty() && !sanitized(key).ends_with("-protected")),
-    );
     let policy = cache.policy.as_ref().map(|policy| variables.expand(&policy.value)).transpose()?;
     let policy = policy.as_deref().filter(|policy| !policy.is_empty()).unwrap_or("pull-push");
     if !matches!(policy, "pull-push" | "pull" | "push") {
         let key = keys.into_iter().next().unwrap_or_default();
         return Err(CacheError::UnknownPolicy { policy: policy.to_owned(), key });
     }
-    let sanitized = keys.iter().map(|key| (key.clone(), sanitized(key))).filter(|(key, name)| key != name).collect();
+    let mut notes = Vec::new();
+    let mut keys: Vec<String> = keys.iter().filter_map(|key| usable(key, &mut notes)).collect();
+    let fallback = variables.get("CACHE_FALLBACK_KEY").filter(|key| !key.is_empty());
+    keys.extend(fallback.and_then(|key| usable_fallback(&key, &mut notes)));
     Ok(Some(JobCache {
-        keys: keys.iter().map(|key| self::sanitized(key)).filter(|key| !key.is_empty()).collect(),
-        sanitized,
+        keys,
+        notes,
         paths: variables.expand_each(cache.paths.iter().map(|path| &*path.value))?,
         untracked: cache.untracked,
         is_pulled: policy != "push",
@@ -106,6 +108,44 @@ pub enum CacheError {
         /// The key of the cache.
         key: String,
     },
+}
+
+/// Why a key is not used as written, in GitLab Runner's words: `cache/cachekey`, `shells/abstract.go`
+/// (`extractCacheOrFallbackCachesWrapper`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyNote {
+    /// The second key replaces the first.
+    #[error("cache key {0:?} sanitized to {1:?}")]
+    Sanitized(String, String),
+    /// Nothing is left of the key.
+    #[error("cache key {0:?} could not be sanitized")]
+    Empty(String),
+    /// Only the caches of protected refs have such keys.
+    #[error("CACHE_FALLBACK_KEY {0:?} not allowed to end in {PROTECTED:?}")]
+    Protected(String),
+}
+
+/// The key under which a cache is stored, or `None` if nothing is left of `key`.
+fn usable(key: &str, notes: &mut Vec<KeyNote>) -> Option<String> {
+    let name = sanitized(key);
+    if name.is_empty() {
+        notes.push(KeyNote::Empty(key.to_owned()));
+        return None;
+    }
+    if name != key {
+        notes.push(KeyNote::Sanitized(key.to_owned(), name.clone()));
+    }
+    Some(name)
+}
+
+/// The key in `CACHE_FALLBACK_KEY` as [`usable`] returns it. A variable must not give access to the caches of protected refs.
+fn usable_fallback(key: &str, notes: &mut Vec<KeyNote>) -> Option<String> {
+    let name = usable(key, notes)?;
+    if name.ends_with(PROTECTED) {
+        notes.push(KeyNote::Protected(name));
+        return None;
+    }
+    Some(name)
 }
 
 /// A key as the name of an archive: without `..`, and without dots and spaces at the end. GitLab Runner's `cache/cachekey`
@@ -239,6 +279,27 @@ mod tests {
     #[case::dot(".", "")]
     fn keys_are_sanitized(#[case] key: &str, #[case] expected: &str) {
         assert_eq!(sanitized(key), expected);
+    }
+
+    // GitLab Runner's `shells/abstract_test.go`: "using reserved suffix", "using invalid fallback cache key"
+    #[rstest]
+    #[case::plain("main", Some("main"), &[])]
+    #[case::unprotected("main-non_protected", Some("main-non_protected"), &[])]
+    #[case::cleaned("../main", Some("main"), &[r#"cache key "../main" sanitized to "main""#])]
+    #[case::protected("main-protected", None, &[r#"CACHE_FALLBACK_KEY "main-protected" not allowed to end in "-protected""#])]
+    #[case::protected_when_cleaned("main-protected. ", None, &[
+        r#"cache key "main-protected. " sanitized to "main-protected""#,
+        r#"CACHE_FALLBACK_KEY "main-protected" not allowed to end in "-protected""#,
+    ])]
+    #[case::nothing_left("..", None, &[r#"cache key ".." could not be sanitized"#])]
+    fn a_fallback_key_that_is_not_used_as_written_is_reported(
+        #[case] key: &str,
+        #[case] expected: Option<&str>,
+        #[case] messages: &[&str],
+    ) {
+        let mut notes = Vec::new();
+        assert_eq!(usable_fallback(key, &mut notes).as_deref(), expected);
+        assert_eq!(notes.iter().map(ToString::to_string).collect::<Vec<_>>(), messages);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::sources::Tracked;
 use super::{Attempt, AttemptError, failed, script};
 use crate::artifacts;
-use crate::artifacts::cache::JobCache;
+use crate::artifacts::cache::{JobCache, KeyNote};
 use crate::artifacts::{cache, is_kept, providers};
 use crate::executor::{ExecutorError, FailureReason, ScriptEnd, Session};
 use crate::workspace::archive;
@@ -90,8 +90,11 @@ impl Attempt<'_> {
                 self.log.say(&format!("Not downloading cache {key} due to policy"));
                 continue;
             }
-            for (key, name) in &cache.sanitized {
-                self.log.warn(&format!("cache key {key:?} sanitized to {name:?}"));
+            for note in &cache.notes {
+                self.log.warn(&note.to_string());
+                if matches!(note, KeyNote::Empty(_)) {
+                    self.log.say("Skipping cache extraction due to empty cache key");
+                }
             }
             let mut found = None;
             for key in &cache.keys {
