@@ -127,6 +127,11 @@ impl Executor {
 }
 
 impl Session {
+    /// Whether an earlier job has left its repository in the job's project directory. Containers and pods are new.
+    pub fn has_repository(&self) -> bool {
+        matches!(self, Self::Shell(session) if session.has_repository())
+    }
+
     /// Puts a checkout into the job's project directory; `None` leaves it empty.
     ///
     /// # Errors

@@ -128,6 +128,11 @@ impl Session {
         PathBuf::from(&self.job_dirs.project)
     }
 
+    /// Whether an earlier job has left its repository in the job's project directory.
+    pub(super) fn has_repository(&self) -> bool {
+        locked(&self.checkouts).contains_key(&self.job_dirs.builds)
+    }
+
     /// Puts an unchanged checkout into the job's project directory, and removes all files of an earlier job. `None` empties the directory.
     ///
     /// # Errors

@@ -87,8 +87,14 @@ impl Attempt<'_> {
         if self.variables.get("GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
             self.log.warn("GIT_CLONE_PATH is not supported: the checkout is in CI_PROJECT_DIR");
         }
+        let is_new = strategy == "clone" || !session.has_repository();
         self.run_hook(session, job_dirs).await?;
         let shape = self.shape()?;
+        // `shells/abstract.go` (`writeRefspecFetchCmd`)
+        self.log.say(&fetching(shape.depth));
+        if is_new {
+            self.log.say("Created fresh repository.");
+        }
         let context = &self.pipeline.plan.context;
         let checkout = async {
             let checkout = self.pipeline.sources.checkout(&shape).await;
@@ -183,5 +189,28 @@ impl Attempt<'_> {
         let fetch_flags = passed("GIT_FETCH_EXTRA_FLAGS", fetch::flags);
         let has_files = self.flag("GIT_CHECKOUT", true);
         Ok(Shape { depth, fetch_flags, submodules, has_files })
+    }
+}
+
+/// What the log says before the fetch. `depth` is the number of commits, 0 for all.
+fn fetching(depth: u32) -> String {
+    if depth == 0 {
+        "Fetching changes...".to_owned()
+    } else {
+        format!("Fetching changes with git depth set to {depth}...")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::some_commits(20, "Fetching changes with git depth set to 20...")]
+    #[case::all_commits(0, "Fetching changes...")]
+    fn the_log_names_the_depth_of_the_fetch(#[case] depth: u32, #[case] expected: &str) {
+        assert_eq!(fetching(depth), expected);
     }
 }

@@ -40,6 +40,17 @@ fn the_depth_decides_which_refs_a_job_has(#[case] depth: &str, #[case] arguments
     assert_eq!(found, expected);
 }
 
+/// With the shell executor, jobs reuse a directory. GitLab Runner's `shells/abstract.go` (`writeRefspecFetchCmd`, `writeCloneCmdIfPossible`)
+#[test]
+fn the_log_says_whether_the_repository_is_new() {
+    let pipeline = "stages: [one, two, three]\none: {image: rust, stage: one, script: 'true'}\ntwo: {image: rust, stage: two, script: 'true'}\nthree: {image: rust, stage: three, variables: {GIT_STRATEGY: clone}, script: 'true'}\n";
+    let run = run(&Repository::new("main", pipeline), &[]);
+    assert_eq!(run.code(), 0, "{}", error(&run.output));
+    let found =
+        ["one", "two", "three"].map(|job| run.all_lines(job).iter().any(|line| line == "Created fresh repository."));
+    assert_eq!(found, [true, crate::EXECUTOR != "shell", true]);
+}
+
 /// A branch that is not checked out here is a branch at GitLab as well.
 #[test]
 fn all_commits_include_the_branches_of_the_remote() {
