@@ -132,7 +132,7 @@ async fn sources_and_artifacts_are_passed_between_jobs() {
     git("init --quiet");
     git("add .");
     git("commit --quiet -m one");
-    let origin = Origin::new(&repository, &git("rev-parse HEAD"), RefKind::Branch, "main", false);
+    let origin = Origin::new(&repository, &git("rev-parse HEAD"), RefKind::Branch, "main", 1, false);
     let sources = Sources::new(origin, dir.join("checkouts"));
     std::fs::create_dir(dir.join("checkouts")).unwrap();
     let shape = Shape { depth: 20, fetch_flags: Vec::new(), submodules: Submodules::default(), has_files: true };

@@ -117,7 +117,7 @@ impl PipelineDirs {
         std::fs::create_dir_all(&sources)?;
         let context = &plan.context;
         let (sha, name) = (&context.commit.sha, &context.ref_name);
-        let origin = Origin::new(repository.dir(), sha, context.kind, name, options.has_worktree);
+        let origin = Origin::new(repository.dir(), sha, context.kind, name, *id, options.has_worktree);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         let configured = config.concurrent.map(std::num::NonZeroUsize::get);
         Ok(Pipeline {

@@ -112,6 +112,8 @@ impl Sources {
         // With these settings, git compares only size and modification time in seconds, so that copied files count as unchanged.
         git(Some(&dir), &["config", "core.checkStat", "minimal"]).await?;
         git(Some(&dir), &["config", "core.trustctime", "false"]).await?;
+        // Maintenance in the background would change files that later steps pack. `shells/abstract.go` (`setupTemplateDir`)
+        git(Some(&dir), &["config", "gc.autoDetach", "false"]).await?;
         if !shape.has_files {
             return Checkout::new(dir, HashSet::new());
         }

@@ -7,9 +7,6 @@ use gitlab_ci::plan::context::RefKind;
 use super::git::{SourcesError, git};
 use super::origin::Origin;
 
-/// The ref of the pipeline, which GitLab keeps apart from branches and tags.
-const PIPELINE_REF: &str = "refs/pipelines/1";
-
 /// The options of `git fetch` that a job may set with `GIT_FETCH_EXTRA_FLAGS`. git runs outside of the job's container, so options that
 /// name a program, such as `--upload-pack`, are not among them.
 const SAFE_FLAGS: [&str; 19] = [
@@ -103,17 +100,18 @@ pub(super) async fn fetch(
     Ok(())
 }
 
-/// The refspecs of the pipeline's own commit.
+/// The refspecs of the pipeline's own commit. GitLab keeps the ref of a pipeline apart from branches and tags.
 fn refspecs(origin: &Origin) -> Vec<String> {
-    let Origin { sha, kind, name, .. } = origin;
-    let own = format!("+{sha}:{PIPELINE_REF}");
+    let Origin { sha, kind, name, pipeline, .. } = origin;
+    let mut refspecs = vec![format!("+{sha}:refs/pipelines/{pipeline}")];
     match kind {
         // Fetch the tag object as well: `git describe` uses annotated tags.
-        RefKind::Tag => vec![own, format!("+refs/tags/{name}:refs/tags/{name}")],
-        RefKind::Branch => vec![format!("+{sha}:refs/remotes/origin/{name}")],
+        RefKind::Tag => refspecs.push(format!("+refs/tags/{name}:refs/tags/{name}")),
+        RefKind::Branch => refspecs.push(format!("+{sha}:refs/remotes/origin/{name}")),
         // `branch?` of a merge request's pipeline is false.
-        RefKind::MergeRequest => vec![own],
+        RefKind::MergeRequest => {}
     }
+    refspecs
 }
 
 #[cfg(test)]
@@ -138,6 +136,15 @@ mod tests {
     #[case::with_an_underscore_last("1_", 1)]
     fn depths_are_read_as_in_ruby(#[case] text: &str, #[case] expected: u32) {
         assert_eq!(depth(text), expected);
+    }
+
+    // GitLab's `spec/presenters/ci/build_runner_presenter_spec.rb` (`#refspecs`)
+    #[rstest]
+    #[case::branch(RefKind::Branch, &["+abc:refs/pipelines/7", "+abc:refs/remotes/origin/v1"])]
+    #[case::tag(RefKind::Tag, &["+abc:refs/pipelines/7", "+refs/tags/v1:refs/tags/v1"])]
+    #[case::merge_request(RefKind::MergeRequest, &["+abc:refs/pipelines/7"])]
+    fn every_checkout_has_the_ref_of_its_pipeline(#[case] kind: RefKind, #[case] expected: &[&str]) {
+        assert_eq!(refspecs(&Origin::new(Path::new("/"), "abc", kind, "v1", 7, false)), expected);
     }
 
     #[rstest]

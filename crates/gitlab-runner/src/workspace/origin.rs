@@ -15,14 +15,23 @@ pub struct Origin {
     pub kind: RefKind,
     /// The name of the branch or tag.
     pub name: String,
+    /// The pipeline's number: `CI_PIPELINE_ID`.
+    pub pipeline: u64,
     /// Whether the checkout includes uncommitted changes.
     pub has_worktree: bool,
 }
 
 impl Origin {
-    /// The commit `sha` of the branch, tag or merge request `name`.
-    pub fn new(repository: &Path, sha: &str, kind: RefKind, name: &str, has_worktree: bool) -> Self {
-        Self { repository: repository.to_owned(), sha: sha.to_owned(), kind, name: name.to_owned(), has_worktree }
+    /// The commit `sha` of the branch, tag or merge request `name`, for the pipeline with the number `pipeline`.
+    pub fn new(repository: &Path, sha: &str, kind: RefKind, name: &str, pipeline: u64, has_worktree: bool) -> Self {
+        Self {
+            repository: repository.to_owned(),
+            sha: sha.to_owned(),
+            kind,
+            name: name.to_owned(),
+            pipeline,
+            has_worktree,
+        }
     }
 
     /// Whether the repository has SHA-256 hashes, which have 64 digits. SHA-1 hashes have 40.

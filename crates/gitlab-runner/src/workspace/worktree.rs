@@ -144,7 +144,7 @@ mod tests {
         std::os::unix::fs::symlink("hello", dir.join("link")).unwrap();
         fs::create_dir(dir.join("directory")).unwrap();
         let tree = git(Some(dir), &["write-tree"]).await.unwrap();
-        let origin = Origin::new(dir, String::from_utf8(tree).unwrap().trim(), RefKind::Branch, "main", true);
+        let origin = Origin::new(dir, String::from_utf8(tree).unwrap().trim(), RefKind::Branch, "main", 1, true);
         let found = blobs(&origin).await.unwrap();
         git(Some(dir), &["add", "."]).await.unwrap();
         let staged = git(Some(dir), &["ls-files", "-z", "--format=%(path) %(objectname)"]).await.unwrap();
