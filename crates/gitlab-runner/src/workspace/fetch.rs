@@ -5,45 +5,60 @@ use std::path::Path;
 use gitlab_ci::plan::context::RefKind;
 
 use super::git::{SourcesError, git};
+use super::options::Allowed;
 use super::origin::Origin;
 
-/// The options of `git fetch` that a job may set with `GIT_FETCH_EXTRA_FLAGS`. git runs outside of the job's container, so options that
-/// name a program, such as `--upload-pack`, are not among them.
-const SAFE_FLAGS: [&str; 19] = [
-    "--atomic",
-    "--force",
-    "--no-progress",
-    "--no-recurse-submodules",
-    "--no-tags",
-    "--progress",
-    "--quiet",
-    "--refetch",
-    "--tags",
-    "--unshallow",
-    "--update-head-ok",
-    "--verbose",
-    "-4",
-    "-6",
-    "-f",
-    "-n",
-    "-q",
-    "-t",
-    "-v",
-];
-
-/// The options with a value that a job may set.
-const SAFE_SETTINGS: [&str; 5] = ["--deepen=", "--depth=", "--jobs=", "--shallow-exclude=", "--shallow-since="];
-
-/// Options that have no effect on a new repository. They are dropped silently.
-const PRUNING: [&str; 5] = ["--no-prune", "--prune", "--prune-tags", "-P", "-p"];
+/// The options of `git fetch` that a job may set with `GIT_FETCH_EXTRA_FLAGS`.
+const FLAGS: Allowed = Allowed {
+    flags: &[
+        "--atomic",
+        "--force",
+        "--ipv4",
+        "--ipv6",
+        "--no-progress",
+        "--no-recurse-submodules",
+        "--no-tags",
+        "--progress",
+        "--quiet",
+        "--refetch",
+        "--tags",
+        "--unshallow",
+        "--update-head-ok",
+        "--verbose",
+        "-4",
+        "-6",
+        "-f",
+        "-n",
+        "-q",
+        "-t",
+        "-u",
+        "-v",
+    ],
+    settings: &["--deepen", "--depth", "--shallow-exclude", "--shallow-since"],
+    // There is nothing to prune or to maintain, and submodules are not there yet.
+    unused_flags: &[
+        "--auto-gc",
+        "--auto-maintenance",
+        "--keep",
+        "--no-auto-gc",
+        "--no-auto-maintenance",
+        "--no-prune",
+        "--no-show-forced-updates",
+        "--prune",
+        "--prune-tags",
+        "--recurse-submodules",
+        "--show-forced-updates",
+        "-P",
+        "-k",
+        "-p",
+    ],
+    // git would fetch what a filter leaves out when a command needs it, from a directory that a container does not have.
+    unused_settings: &["--filter", "--jobs", "-j"],
+};
 
 /// Splits `GIT_FETCH_EXTRA_FLAGS` into the options that are passed to git, and those that are not. The value `none` means no options.
 pub fn flags(text: &str) -> (Vec<String>, Vec<String>) {
-    let is_safe = |flag: &String| {
-        SAFE_FLAGS.contains(&flag.as_str()) || SAFE_SETTINGS.iter().any(|setting| flag.starts_with(setting))
-    };
-    let written = if text.trim() == "none" { "" } else { text };
-    written.split_whitespace().filter(|flag| !PRUNING.contains(flag)).map(str::to_owned).partition(is_safe)
+    FLAGS.split(if text.trim() == "none" { "" } else { text })
 }
 
 /// The number of commits in `GIT_DEPTH`; 0 for all. `git_depth` calls Ruby's `to_i`: it reads the digits at the beginning, also with single
@@ -150,6 +165,13 @@ mod tests {
     #[rstest]
     #[case::safe("--tags  --prune --depth=3", &["--tags", "--depth=3"], &[])]
     #[case::none(" none ", &[], &[])]
+    #[case::value_in_the_next_word("--depth 3 --shallow-since 2.days -q", &["--depth=3", "--shallow-since=2.days", "-q"], &[])]
+    #[case::option_as_a_value("--depth --tags", &["--depth=--tags"], &[])]
+    #[case::missing_value("--tags --depth", &["--tags"], &["--depth"])]
+    #[case::without_an_effect("--filter=blob:none --filter tree:0 -j 4 --recurse-submodules=yes -p --keep", &[], &[])]
+    #[case::short_form_of_a_program("--upl=/tmp/x --upload-pack /tmp/x", &[], &["--upl=/tmp/x", "--upload-pack", "/tmp/x"])]
+    #[case::other_repositories("--all --multiple --stdin", &[], &["--all", "--multiple", "--stdin"])]
+    #[case::refspec("+refs/heads/x:refs/heads/x --", &[], &["+refs/heads/x:refs/heads/x", "--"])]
     #[case::a_program("--upload-pack=/tmp/x -o --tags", &["--tags"], &["--upload-pack=/tmp/x", "-o"])]
     fn only_safe_options_are_passed_to_git(#[case] text: &str, #[case] safe: &[&str], #[case] unsafe_flags: &[&str]) {
         let (passed, ignored) = flags(text);

@@ -10,6 +10,7 @@ pub mod draft;
 pub mod fetch;
 mod git;
 pub mod job_dirs;
+mod options;
 pub mod origin;
 pub mod restore;
 pub mod selection;

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::git::{SourcesError, fields, git, text};
+use super::options::Allowed;
 
 /// `GIT_SUBMODULE_STRATEGY`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,38 +33,33 @@ pub struct Submodules {
     pub flags: Vec<String>,
 }
 
-/// The options of `git submodule update` that a job may set. git runs outside of the job's container.
-const SAFE_FLAGS: [&str; 11] = [
-    "--checkout",
-    "--force",
-    "--merge",
-    "--no-fetch",
-    "--no-recommend-shallow",
-    "--no-single-branch",
-    "--progress",
-    "--rebase",
-    "--recommend-shallow",
-    "--remote",
-    "--single-branch",
-];
+/// The options of `git submodule update` that a job may set with `GIT_SUBMODULE_UPDATE_FLAGS`. `--recursive` is not among them: it would
+/// fetch from any directory that a `.gitmodules` file names.
+const FLAGS: Allowed = Allowed {
+    flags: &[
+        "--checkout",
+        "--force",
+        "--merge",
+        "--no-fetch",
+        "--no-recommend-shallow",
+        "--no-single-branch",
+        "--progress",
+        "--rebase",
+        "--recommend-shallow",
+        "--remote",
+        "--single-branch",
+        "-N",
+        "-f",
+    ],
+    settings: &["--depth"],
+    // The submodules are initialized one after the other, and git writes nothing.
+    unused_flags: &["--init", "--quiet", "-q"],
+    unused_settings: &["--filter", "--jobs", "-j"],
+};
 
 /// Splits `GIT_SUBMODULE_UPDATE_FLAGS` into the options that are passed to git, and those that are not.
-pub fn flags(written: &str) -> (Vec<String>, Vec<String>) {
-    let mut words = written.split_whitespace().map(str::to_owned).peekable();
-    let (mut passed, mut ignored) = (Vec::new(), Vec::new());
-    while let Some(word) = words.next() {
-        // The number of jobs has no effect: submodules are updated one after the other.
-        if word == "--jobs" || word == "-j" {
-            words.next_if(|next| next.bytes().all(|byte| byte.is_ascii_digit()));
-        } else if word.starts_with("--jobs=") {
-            // It has no effect either.
-        } else if SAFE_FLAGS.contains(&word.as_str()) {
-            passed.push(word);
-        } else {
-            ignored.push(word);
-        }
-    }
-    (passed, ignored)
+pub fn flags(text: &str) -> (Vec<String>, Vec<String>) {
+    FLAGS.split(text)
 }
 
 /// An address without the login that the user's own may contain. Jobs can read it, and so can other users, on git's command line.
@@ -210,12 +206,17 @@ mod tests {
         assert_eq!(public(address), expected);
     }
 
-    #[test]
-    fn options_that_name_other_repositories_are_left_out() {
-        let (passed, ignored) = flags("--remote --jobs 4 -j 2 --jobs=3 --reference /home/me/private");
-        assert_eq!(
-            (passed.join(" "), ignored.join(" ")),
-            ("--remote".to_owned(), "--reference /home/me/private".to_owned())
-        );
+    #[rstest]
+    #[case::of_the_update("--remote --depth 2 -f --init", "--remote --depth=2 -f", "")]
+    #[case::number_of_jobs("--jobs 4 -j 2 --jobs=3", "", "")]
+    #[case::other_repository("--reference /home/me/private", "", "--reference /home/me/private")]
+    #[case::any_directory("--recursive --remote", "--remote", "--recursive")]
+    fn only_options_that_stay_with_the_submodules_are_passed_to_git(
+        #[case] text: &str,
+        #[case] passed: &str,
+        #[case] ignored: &str,
+    ) {
+        let found = flags(text);
+        assert_eq!((found.0.join(" "), found.1.join(" ")), (passed.to_owned(), ignored.to_owned()));
     }
 }
