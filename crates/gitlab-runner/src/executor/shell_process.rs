@@ -79,7 +79,7 @@ impl ShellProcess {
             let supervision = supervisor.start(program, dir, &script, writers, change).await?;
             Shell::Supervised { supervisor: supervisor.clone(), supervision, end: None }
         } else {
-            let mut command = Command::new(program);
+            let mut command = command(program);
             command.current_dir(dir).stdin(script).stdout(output_writer).stderr(errors_writer).process_group(0);
             change(&mut command);
             let child = command.spawn()?;
@@ -215,6 +215,14 @@ impl Drop for ShellProcess {
     }
 }
 
+/// The command of a shell. `$0` and the shell's messages name it without its path, because GitLab Runner starts it by its name:
+/// `executors/shell/shell.go`.
+pub(super) fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg0(program.file_name().unwrap_or(program.as_os_str()));
+    command
+}
+
 /// A script as standard input, in an unnamed file: a shell reads a file in blocks, but a pipe byte by byte.
 pub(super) fn input(script: &[u8]) -> io::Result<File> {
     // In memory, so that secrets in the script are not written to a disk.
@@ -234,5 +242,19 @@ async fn copy(mut from: impl AsyncRead + Unpin, stream: Stream, log: Arc<JobLog>
             break;
         }
         log.write(stream, buffer.get(..count).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shell_is_called_by_its_name() {
+        let mut command = command(Path::new("/bin/sh"));
+        command.stdin(input(b"echo $0").unwrap()).stdout(Stdio::piped());
+        assert_eq!(command.output().await.unwrap().stdout, b"sh\n");
     }
 }

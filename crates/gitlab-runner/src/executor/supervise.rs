@@ -18,13 +18,13 @@ use rustix::process::{
     Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_child_subreaper, set_parent_process_death_signal,
     setsid, wait, waitpid,
 };
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::{Instant, interval, interval_at, sleep, timeout};
 
 use super::script_end::ScriptEnd;
 use super::script_request::{Report, ScriptRequest, receive};
-use super::shell_process::GRACE;
+use super::shell_process::{GRACE, command};
 use super::supervisor::{MAX_WAIT, POLL_INTERVAL};
 use crate::processes;
 
@@ -105,7 +105,7 @@ fn run(mut arguments: impl Iterator<Item = OsString>, log: &mut Option<File>) ->
 
 fn start(program: &Path, request: ScriptRequest) -> io::Result<Child> {
     let ScriptRequest { dir, script, output, errors } = request;
-    let mut command = Command::new(program);
+    let mut command = command(program);
     command.current_dir(dir).stdin(script).stdout(output).stderr(errors).process_group(0);
     command.spawn()
 }

@@ -206,3 +206,12 @@ fn a_job_runs_as_with_the_runner(#[case] keywords: &str, #[case] status: &str, #
     assert_eq!(run.status("a"), status, "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains(expected)), "{lines:#?}");
 }
+
+/// GitLab Runner's `executors/shell/shell.go` starts the shell by its name; in containers, `shells/bash.go` (`bashDetectShellScript`) by its
+/// path.
+#[test]
+fn a_shell_on_this_machine_is_called_by_its_name() {
+    let run = super::ran("a: {image: rust, script: echo is $0}\n");
+    let lines = run.lines("a");
+    assert_eq!(lines.iter().any(|line| line == "is bash"), crate::EXECUTOR == "shell", "{lines:#?}");
+}
