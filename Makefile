@@ -36,6 +36,10 @@ test: ## Run every test that needs no engine, cluster or browser: unit tests, ro
 	cargo test --locked --workspace --exclude app --exclude gitlab-ci --exclude e2e
 	cargo test --locked -p e2e
 
+.PHONY: test-ruby
+test-ruby: ## Compare YAML, path patterns and durations with Ruby's libraries, on CASES=5000 random inputs each
+	cargo test --locked -p gitlab-ci --test ruby
+
 .PHONY: test-engine
 test-engine: ## Run the tests that need a container engine (make doctor DOCTOR_FLAGS=--fix installs one)
 	cargo test --locked -p e2e --test engine
@@ -125,7 +129,7 @@ lint: lint-code lint-docs ## Check structure, translations, formatting, clippy a
 lint-code: style
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	# With the same packages and features, so that their dependencies are not checked again.
-	cargo clippy --locked --workspace --all-features --test browser --test cluster --test engine --test lifecycle -- -D warnings
+	cargo clippy --locked --workspace --all-features --test browser --test cluster --test engine --test lifecycle --test ruby -- -D warnings
 
 .PHONY: lint-docs
 lint-docs:

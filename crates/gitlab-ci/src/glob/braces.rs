@@ -70,9 +70,9 @@ fn first_braces(pattern: &[char]) -> Braces {
                 from = at + 1;
             }
             '}' if depth > 1 => depth -= 1,
+            // A `}` without a `{` before it is a character like others.
             '}' => {
-                // Ruby also refuses a `}` without a `{` before it.
-                let Some(start) = start else { return Braces::Unbalanced };
+                let Some(start) = start else { continue };
                 alternatives.push(from..at);
                 return Braces::Found { all: start..at + 1, alternatives };
             }

@@ -37,7 +37,8 @@ impl Pattern {
                 }
             }
             let token = match rest {
-                [] => break,
+                // A backslash escapes the end of the pattern.
+                [] | ['\\'] => break,
                 ['/', after @ ..] | ['\\', '/', after @ ..] => {
                     rest = after;
                     segments.push(Segment::default());

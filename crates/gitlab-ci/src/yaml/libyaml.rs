@@ -31,7 +31,7 @@ impl<'text> Accepted<'text> {
         let replacement = if rest.starts_with("-,") || rest.starts_with("-]") || rest.starts_with("-}") {
             self.dashes.push(at);
             DASH.to_owned()
-        } else if rest.starts_with('#') && before.ends_with(['"', '\'', ']', '}']) {
+        } else if rest.starts_with('#') && before.ends_with(['"', '\'', ']', '}', '[', '{', ',']) {
             // libyaml needs no space between these and a comment.
             " ".repeat(rest.lines().next().unwrap_or_default().len())
         } else {
@@ -60,7 +60,9 @@ pub(super) fn refused_in_brackets(text: &str, rest: &str) -> Option<(&'static st
     }
     let is_colon =
         rest.trim_start().strip_prefix(':').is_some_and(|rest| rest.starts_with([',', '?', '[', ']', '{', '}']));
-    is_colon.then_some(("found unexpected ':'", "write a space after the colon, or put the value in quotes"))
+    let is_inside = [":,", ":?", ":[", ":]", ":{", ":}"].iter().any(|pair| text.contains(pair));
+    (is_colon || is_inside)
+        .then_some(("found unexpected ':'", "write a space after the colon, or put the value in quotes"))
 }
 
 /// Maximum number of parts of a text: `MAX_DOCUMENTS` of `lib/gitlab/ci/config/yaml/loader.rb`, and one that may be empty before a
@@ -114,18 +116,31 @@ pub(super) fn content(text: &str) -> Option<usize> {
     None
 }
 
-/// Finds the lines that begin with a tab and are blank or a comment. They are valid only within quotes and brackets.
+/// Finds the first tab in the indentation of each line, which includes `-`, `?` and `:`. It is valid only within scalars and brackets.
 pub(super) fn tabs(text: &str) -> Vec<usize> {
+    static INDENTATION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)^ *(?:[-?:] *)*\t").ok());
     if !text.contains('\t') {
         return Vec::new();
     }
-    let starts = text.match_indices("\n\t").map(|(at, _)| at + 1);
-    let starts = starts.chain(text.starts_with('\t').then_some(0));
-    let is_blank = |start: &usize| {
-        let line = text.get(*start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
-        line.is_empty() || line.starts_with('#')
-    };
-    starts.filter(is_blank).collect()
+    INDENTATION.as_ref().into_iter().flat_map(|tabs| tabs.find_iter(text)).map(|found| found.end() - 1).collect()
+}
+
+/// Finds the name of an anchor between the positions `from` and `to`, or directly after `to`.
+pub(super) fn anchor(text: &str, from: usize, to: usize) -> Option<Range<usize>> {
+    let before = text.get(from..to)?;
+    let comment = |line: &str| if line.starts_with('#') { Some(0) } else { line.find(" #") };
+    let mut start = from;
+    let mut found = text.get(to..)?.starts_with('&').then_some(to + 1);
+    for line in before.split_inclusive('\n') {
+        let content = line.get(..comment(line).unwrap_or(line.len()))?;
+        let is_first =
+            |at: &usize| *at == 0 || content.get(..*at).is_some_and(|it| it.ends_with([' ', '\t', ',', ':', '[', '{']));
+        found = content.match_indices('&').map(|(at, _)| at).rfind(is_first).map(|at| start + at + 1).or(found);
+        start += line.len();
+    }
+    let start = found?;
+    let length = text.get(start..)?.find([' ', '\t', '\r', '\n', ',', '[', ']', '{', '}'])?;
+    Some(start..start + length)
 }
 
 /// Finds a tab in the indentation of a block scalar, before its first character at `start`. An indicator with a digit, `|2`,
@@ -137,7 +152,7 @@ pub(super) fn tab_in_indentation(text: &str, start: usize) -> Option<Range<usize
     if indicator.contains(|digit: char| digit.is_ascii_digit()) {
         return None;
     }
-    let mut at = before.len();
+    let mut at = before.len() + text.get(before.len()..)?.find('\n')? + 1;
     for line in text.get(at..)?.split_inclusive('\n') {
         let content = line.trim_start_matches(' ');
         if content.starts_with('\t') {

@@ -1,5 +1,6 @@
 //! Parses text into nodes.
 
+mod check;
 mod refuse;
 
 use std::borrow::Cow;
@@ -57,6 +58,7 @@ fn first_document(
             anchors: HashMap::new(),
             document: None,
             tabs: libyaml::tabs(text),
+            read_until: 0,
         };
         let Err(error) = composer.parse(&accepted.text) else { return Ok(composer.document) };
         let (at, message) = error.ok_or(Reported)?;
@@ -86,8 +88,10 @@ struct Composer<'reading> {
     /// The value of each anchor, and its size.
     anchors: HashMap<usize, (Node, usize)>,
     document: Option<Node>,
-    /// The positions of tabs that no quotes or brackets have enclosed so far.
+    /// The positions of tabs that no scalar or brackets have enclosed so far.
     tabs: Vec<usize>,
+    /// Where the last scalar, alias or pair of brackets ends.
+    read_until: usize,
 }
 
 /// A list or mapping that is being read.
@@ -124,6 +128,7 @@ impl Composer<'_> {
                 }
                 Ok((event, span)) => {
                     let span = self.to_span(span.byte_range().unwrap_or_default());
+                    self.check_anchor(&event, span).ok_or(None)?;
                     self.event(event, span).ok_or(None)?;
                 }
                 Err(error) => {
@@ -139,6 +144,7 @@ impl Composer<'_> {
     }
 
     fn warn_of_ignored_text(&mut self, end: usize) {
+        self.tabs.retain(|at| *at < end);
         let Some(at) = self.text.get(end..).and_then(libyaml::content).map(|at| end + at) else { return };
         let length = self.text.get(at..).and_then(|rest| rest.lines().next()).map_or(0, str::len);
         let warning = self.diagnostics.warning(to_span(self.file, self.base + at..self.base + at + length), IGNORED);
@@ -182,11 +188,11 @@ impl Composer<'_> {
             }
             Event::SequenceStart(style, anchor, tag) => {
                 let is_reference = is_reference(tag.as_deref());
-                self.check_class(span, tag.as_deref());
+                self.check_list(span, tag.as_deref());
                 self.begin((span, anchor, style), Content::Sequence { items: Vec::new(), is_reference })
             }
             Event::MappingStart(style, anchor, tag) => {
-                self.check_class(span, tag.as_deref());
+                self.check_hash(span, tag.as_deref())?;
                 let is_reference = is_reference(tag.as_deref());
                 let content = Content::Mapping { mapping: Mapping::default(), key: None, is_reference };
                 self.begin((span, anchor, style), content)
@@ -201,6 +207,7 @@ impl Composer<'_> {
                 if let Some(frame) = self.frames.last_mut() {
                     frame.end = span.end;
                 }
+                self.read_until = self.range(span).end;
                 Some(())
             }
             _ => Some(()),
@@ -212,65 +219,18 @@ impl Composer<'_> {
         self.diagnostics.error(self.to_span(range), format!("Invalid configuration format: {message}"))
     }
 
-    /// Reports a scalar that libyaml refuses, and returns `None` for it.
-    fn check_scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, span: Span) -> Option<()> {
-        let Range { start, end } = self.range(span);
-        self.enclose(span, matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted));
-        let is_flow = self.frames.last().is_some_and(|frame| frame.is_flow);
-        let rest = self.text.get(end..).unwrap_or_default();
-        let is_plain = style == ScalarStyle::Plain;
-        if is_plain
-            && is_flow
-            && start < end
-            && let Some((message, help)) = libyaml::refused_in_brackets(text, rest)
-        {
-            self.syntax_error(start..end, message).help(help);
-            return None;
-        }
-        let is_key = matches!(self.frames.last(), Some(Frame { content: Content::Mapping { key: None, .. }, .. }));
-        if is_plain && is_key && anchor == 0 && start == end && rest.starts_with(':') && !self.is_explicit_key(start) {
-            let error = self.syntax_error(start..start + 1, "did not find expected key");
-            error.help("write a key before the colon");
-            return None;
-        }
-        if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
-            && let Some(range) = libyaml::tab_in_indentation(self.text, start)
-        {
-            let error = self.syntax_error(range, "found a tab character where an indentation space is expected");
-            error.help("write the number of spaces after the indicator: `|2`, for example");
-            return None;
-        }
-        let source = self.text.get(start..end).filter(|_| style == ScalarStyle::DoubleQuoted);
-        if let Some(range) = source.and_then(libyaml::surrogate) {
-            let range = start + range.start..start + range.end;
-            let error = self.syntax_error(range, "found invalid Unicode character escape code");
-            error.help("write the character itself, or `\\U` and eight digits");
-            return None;
-        }
-        Some(())
-    }
-
     /// Removes the line break that the parser adds to a block scalar at the end of a text without one.
     fn without_added_break<'event>(&self, text: Cow<'event, str>, style: ScalarStyle, span: Span) -> Cow<'event, str> {
         let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        let is_at_end = is_block && self.range(span).end >= self.text.len();
         let last_line = self.text.rsplit('\n').next().unwrap_or_default();
-        let is_added = is_block && self.range(span).end >= self.text.len() && !last_line.trim().is_empty();
+        // A last line of spaces is content if it is longer than the indentation.
+        let content = text.strip_suffix('\n').and_then(|text| text.rsplit('\n').next()).unwrap_or_default();
+        let is_content = !last_line.trim().is_empty() || !content.is_empty() && last_line.ends_with(content);
+        let is_added = is_at_end && is_content;
         match text.strip_suffix('\n').filter(|_| is_added) {
             Some(whole) => Cow::Owned(whole.to_owned()),
             None => text,
-        }
-    }
-
-    /// Whether `?` precedes the key at `start`.
-    fn is_explicit_key(&self, start: usize) -> bool {
-        self.text.get(..start).is_some_and(|before| before.trim_end().ends_with('?'))
-    }
-
-    /// Tabs within quotes and brackets are white space.
-    fn enclose(&mut self, span: Span, is_enclosing: bool) {
-        if is_enclosing && !self.tabs.is_empty() {
-            let range = self.range(span);
-            self.tabs.retain(|at| !range.contains(at));
         }
     }
 
@@ -299,7 +259,9 @@ impl Composer<'_> {
         let Frame { start, anchor, is_flow, end: last, size, content } = self.frames.pop()?;
         // What follows a block ends it, so the parser's position is that of the next token.
         let span = Span { end: if is_flow { end.end } else { last }.max(start.end), ..start };
-        self.enclose(span, is_flow);
+        if is_flow {
+            self.enclose(span);
+        }
         let value = match content {
             Content::Sequence { items, is_reference: false } => Value::Sequence(items.into()),
             Content::Sequence { items, is_reference: true } => self.reference(&items, span),

@@ -23,8 +23,8 @@ pub(super) fn resolve(text: &str) -> Result<Value, Refused> {
         None => Value::Null,
         Some(b'~') if text == "~" => Value::Null,
         Some(byte) if byte.is_ascii_alphabetic() => word(text),
-        // A Ruby symbol, whose text has no colon.
-        Some(b':') if text.len() > 1 => Value::Symbol(symbol(&text[1..]).into()),
+        // A Ruby symbol, whose text has no colon. A text of several lines is none.
+        Some(b':') if text.len() > 1 && !text.contains('\n') => Value::Symbol(symbol(&text[1..]).into()),
         Some(b'0'..=b'9' | b'+' | b'-' | b'.') => match number(text) {
             Some(value) => value,
             None if is_date(text) => return Err(Refused::Class("Date")),

@@ -29,12 +29,24 @@ pub(super) fn resolve(tag: &Tag, text: &str) -> Result<Value, Refused> {
     }
 }
 
-/// The class that a list or a hash with this tag would have, if GitLab does not permit it.
-pub(super) fn refused_class(tag: &Tag) -> Option<&'static str> {
+/// Whether the tag is that of a string.
+pub(super) fn is_string(tag: &Tag) -> bool {
+    matches!(name(tag).as_str(), "!!str" | "!str" | "!ruby/string")
+}
+
+/// The class that a list with this tag would have, if GitLab does not permit it.
+pub(super) fn refused_class_of_list(tag: &Tag) -> Option<&'static str> {
     match name(tag).as_str() {
-        "!!set" | "!set" => Some("Set"),
         "!!omap" | "!omap" => Some("Psych::Omap"),
         other => class(other),
+    }
+}
+
+/// The class that a hash with this tag would have, if GitLab does not permit it.
+pub(super) fn refused_class_of_hash(tag: &Tag) -> Option<&'static str> {
+    match name(tag).as_str() {
+        "!!set" | "!set" => Some("Set"),
+        _ => refused_class_of_list(tag),
     }
 }
 

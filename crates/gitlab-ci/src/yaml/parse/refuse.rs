@@ -7,10 +7,24 @@ use crate::yaml::scalar::Refused;
 use crate::yaml::tag;
 
 impl Composer<'_> {
-    pub(super) fn check_class(&mut self, span: Span, tag: Option<&granit_parser::Tag>) {
-        if let Some(class) = tag.and_then(tag::refused_class) {
+    /// Reports a list whose tag names a class.
+    pub(super) fn check_list(&mut self, span: Span, tag: Option<&granit_parser::Tag>) {
+        if let Some(class) = tag.and_then(tag::refused_class_of_list) {
             self.refuse_class(span, class).help("remove the tag");
         }
+    }
+
+    /// Reports a hash whose tag names a class or declares it to be a string, and returns `None` in the second case: Psych raises a
+    /// `FrozenError`.
+    pub(super) fn check_hash(&mut self, span: Span, tag: Option<&granit_parser::Tag>) -> Option<()> {
+        if let Some(class) = tag.and_then(tag::refused_class_of_hash) {
+            self.refuse_class(span, class).help("remove the tag");
+        }
+        if !tag.is_some_and(tag::is_string) {
+            return Some(());
+        }
+        self.diagnostics.error(span, "a hash cannot have the tag `!!str`").help("remove the tag");
+        None
     }
 
     /// Reports a scalar without a value that GitLab permits.
