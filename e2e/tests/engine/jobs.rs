@@ -64,6 +64,15 @@ async fn an_image_without_a_shell_is_reported() {
 }
 
 #[tokio::test]
+async fn the_user_of_the_settings_precedes_that_of_the_job() {
+    let docker = DockerConfig { user: Some("1234".to_owned()), ..DockerConfig::default() };
+    let pipeline = Pipeline::new(&RunnerConfig { docker, ..RunnerConfig::default() }).await;
+    let mut job = pipeline.job(DEBIAN, |request| request.image.as_mut().unwrap().user = Some("4321".to_owned())).await;
+    assert_eq!(job.run(&["id -u"]).await, (0, "1234".to_owned()), "{}", job.text());
+    job.session.finish().await;
+}
+
+#[tokio::test]
 async fn another_user_can_write_to_the_working_directory() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let mut job =
@@ -74,18 +83,22 @@ async fn another_user_can_write_to_the_working_directory() {
 }
 
 #[tokio::test]
-async fn an_image_that_does_not_exist() {
+async fn an_image_whose_registry_does_not_answer() {
     let pipeline = Pipeline::new(&RunnerConfig::default()).await;
     let (prepared, lines) = pipeline.prepare("127.0.0.1:9/none:1", |_| ()).await;
     let error = prepared.err().unwrap();
-    assert_eq!(error.reason, FailureReason::ScriptFailure);
+    assert_eq!(error.reason, FailureReason::RunnerSystemFailure);
     let expected = "cannot obtain image `127.0.0.1:9/none:1`: cannot pull 127.0.0.1:9/none:1: \
                     cannot reach the registry: connection refused; add the image to the engine";
     assert!(error.message.starts_with(expected), "{error}");
-    assert!(lines.text().contains("Pulling docker image 127.0.0.1:9/none:1 ..."), "{}", lines.text());
+    let text = lines.text();
+    assert!(text.contains("Pulling docker image 127.0.0.1:9/none:1 ..."), "{text}");
+    assert!(text.contains("trying again in 2 s") && text.contains("trying again in 4 s"), "{text}");
     assert_eq!(pipeline.left().await, [""; 0]);
     let (prepared, _) = pipeline.prepare("", |_| ()).await;
-    assert!(prepared.err().unwrap().message.contains("is not an image name"));
+    let error = prepared.err().unwrap();
+    assert_eq!(error.reason, FailureReason::ScriptFailure);
+    assert!(error.message.contains("is not an image name"), "{error}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use e2e::environment::registry::Login;
 use e2e::environment::registry::login::USER;
 use gitlab_ci::config::image::PullPolicy;
 use gitlab_runner::config::{DockerConfig, RunnerConfig};
-use gitlab_runner::executor::{ImageRequest, Request};
+use gitlab_runner::executor::{FailureReason, ImageRequest, Request};
 
 use crate::job::{Pipeline, WITH_SH, variables};
 use crate::support;
@@ -119,4 +119,5 @@ async fn a_private_image_needs_a_login() {
         .await;
     let error = prepared.err().unwrap();
     assert!(error.message.contains("the registry has no such image; check its name and tag"), "{error}");
+    assert_eq!(error.reason, FailureReason::ScriptFailure);
 }

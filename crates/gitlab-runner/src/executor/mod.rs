@@ -5,6 +5,7 @@
 //! - [`kubernetes`]: in a pod of a cluster, with services as further containers of the pod.
 
 mod creations;
+mod credential_helper;
 mod credentials;
 pub mod docker;
 mod image_source;

@@ -1,5 +1,6 @@
 //! GitLab's messages about single keywords, and valid values that look invalid.
 
+mod entry_keys;
 mod entry_rules;
 mod jobs;
 mod odd_values;

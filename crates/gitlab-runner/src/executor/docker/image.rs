@@ -1,7 +1,11 @@
 //! Obtains the images of jobs and services, as GitLab Runner's `executors/docker/internal/pull/manager.go` does.
 
+use std::time::Duration;
+
+use bollard::auth::DockerCredentials;
+
 use super::engine::Docker;
-use crate::executor::credentials;
+use crate::executor::credentials::{self, UserConfig};
 use crate::executor::image_source::Resolved;
 use crate::executor::reference::normalize;
 use crate::executor::request::{ExecutorError, FailureReason, ImageRequest};
@@ -9,6 +13,9 @@ use crate::log::JobLog;
 use container_engine::pull::{PullError, pull_as};
 use gitlab_ci::config::image::PullPolicy;
 use gitlab_ci::variables::collection::Variable;
+
+/// The pauses between the three attempts to pull an image.
+const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 
 impl Docker {
     /// Obtains an image, and returns the reference to run it by.
@@ -88,11 +95,11 @@ impl Docker {
             }
             log.say(&format!("Pulling docker image {name} ..."));
             let full = normalize(name);
-            let login = credentials::find(&full, variables, credentials::user_config().as_deref());
+            let login = credentials::find(&full, variables, &UserConfig::read(), log).await;
             if let Some(user) = login.as_ref().and_then(|login| login.username.as_ref()) {
                 log.say(&format!("Authenticating as {user}"));
             }
-            match pull_as(&self.engine, &full, image.platform.as_deref(), login).await {
+            match self.pull(&full, image.platform.as_deref(), login, log).await {
                 Ok(()) => return Ok(name.to_owned()),
                 Err(error) => {
                     reasons.push(format!("cannot pull {full}: {error}"));
@@ -101,7 +108,49 @@ impl Docker {
             }
         }
         let help = help(last_error.as_ref());
-        Err(failed(format!("cannot obtain image `{name}`: {}; {help}", reasons.join("; "))))
+        let message = format!("cannot obtain image `{name}`: {}; {help}", reasons.join("; "));
+        Err(if last_error.is_some_and(|error| is_temporary(&error)) {
+            ExecutorError::system(message)
+        } else {
+            failed(message)
+        })
+    }
+
+    /// Pulls an image, and tries again if the registry is not reachable.
+    async fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        login: Option<DockerCredentials>,
+        log: &JobLog,
+    ) -> Result<(), PullError> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let error = match pull_as(&self.engine, reference, platform, login.clone()).await {
+                Err(error) if is_temporary(&error) => error,
+                result => return result,
+            };
+            let Some(pause) = pauses.next() else { return Err(error) };
+            log.warn(&format!("cannot pull {reference}: {error}; trying again in {} s", pause.as_secs()));
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Whether another attempt may succeed. The registry's own answers are final.
+fn is_temporary(error: &PullError) -> bool {
+    match error {
+        PullError::RateLimited
+        | PullError::Unauthorized
+        | PullError::UntrustedCertificate
+        | PullError::NoSuchImage
+        | PullError::DiskFull => false,
+        PullError::UnknownHost
+        | PullError::Unreachable
+        | PullError::ConnectionRefused
+        | PullError::NoAnswer
+        | PullError::TimedOut(_)
+        | PullError::Other(_) => true,
     }
 }
 

@@ -128,7 +128,8 @@ impl Docker {
             env: Some(visible.map(|variable| format!("{}={}", variable.key, variable.value)).collect()),
             cmd: Some(script::command(self.config.shell.as_deref())),
             entrypoint: image.entrypoint.clone(),
-            user: image.user.clone().or_else(|| self.config.docker.user.clone()),
+            // The operator's setting wins: `executors/docker/docker.go`.
+            user: self.config.docker.user.clone().or_else(|| image.user.clone()),
             working_dir: Some(request.job_dirs.project.clone()),
             attach_stdin: Some(true),
             attach_stdout: Some(true),

@@ -125,8 +125,6 @@ impl Docker {
         let Planned { request: service, aliases, is_shown } = planned;
         let name = service.image.name;
         log.say(&format!("Starting service {name} ..."));
-        let set_port = service.variables.iter().rev().find(|(key, _)| key == "HEALTHCHECK_TCP_PORT");
-        let set_port = set_port.and_then(|(_, port)| port.trim().parse().ok());
         let body = ContainerCreateBody {
             env: Some(service.variables.iter().map(|(key, value)| format!("{key}={value}")).collect()),
             cmd: service.command,
@@ -144,6 +142,9 @@ impl Docker {
         })?;
         let inspected = self.engine.inspect_container(&container, None::<InspectContainerOptions>).await;
         let inspected = inspected.unwrap_or_default();
+        let environment = inspected.config.as_ref().and_then(|config| config.env.as_deref()).unwrap_or_default();
+        let set_port = healthcheck_port(environment)
+            .map_err(|message| ExecutorError::system(format!("service {name}: {message}")))?;
         let ports = set_port.map_or_else(|| exposed(&inspected), |port| vec![port]);
         let address = if common.is_host() { Some(Ipv4Addr::LOCALHOST.into()) } else { address(inspected) };
         let mut running = Running { image: name, aliases, container, ports, address, tasks: Vec::new() };
@@ -152,6 +153,22 @@ impl Docker {
         }
         Ok(running)
     }
+}
+
+/// The port on which a service listens when it is ready, from its environment: that of its variables, or else of its image.
+/// GitLab Runner's `executors/docker/services.go`
+fn healthcheck_port(environment: &[String]) -> Result<Option<u16>, String> {
+    let pairs = environment.iter().filter_map(|line| line.split_once('='));
+    let Some((key, port)) = pairs.into_iter().find(|(key, _)| key.eq_ignore_ascii_case("HEALTHCHECK_TCP_PORT")) else {
+        return Ok(None);
+    };
+    let is_port = |port: &u16| *port > 0;
+    port.trim()
+        .parse()
+        .ok()
+        .filter(is_port)
+        .map(Some)
+        .ok_or_else(|| format!("the value of {key} is {port:?}; expected a port between 1 and 65535"))
 }
 
 /// The TCP ports that the container exposes, sorted.
@@ -204,6 +221,17 @@ mod tests {
         let runner_services = ServiceConfig { name: "redis:7".to_owned(), ..ServiceConfig::default() };
         let planned = plan(&[runner_services], &request, &log);
         (planned, log.last_lines())
+    }
+
+    #[rstest]
+    #[case::none(&["PATH=/bin"], Ok(None))]
+    #[case::port(&["PATH=/bin", "HEALTHCHECK_TCP_PORT=5432"], Ok(Some(5432)))]
+    #[case::small_letters(&["healthcheck_tcp_port= 80 "], Ok(Some(80)))]
+    #[case::word(&["HEALTHCHECK_TCP_PORT=http"], Err("the value of HEALTHCHECK_TCP_PORT is \"http\"; expected a port between 1 and 65535"))]
+    #[case::zero(&["HEALTHCHECK_TCP_PORT=0"], Err("the value of HEALTHCHECK_TCP_PORT is \"0\"; expected a port between 1 and 65535"))]
+    fn the_environment_names_a_port(#[case] environment: &[&str], #[case] expected: Result<Option<u16>, &str>) {
+        let environment: Vec<String> = environment.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(healthcheck_port(&environment), expected.map_err(str::to_owned));
     }
 
     #[rstest]

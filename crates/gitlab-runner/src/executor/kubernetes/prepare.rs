@@ -24,7 +24,7 @@ use super::spec::{PodPlan, grace_period};
 use super::state::Watch;
 use super::{names, policy, secret, service, startup};
 use crate::config::kubernetes::{KubernetesConfig, Volume, VolumeSource};
-use crate::executor::credentials;
+use crate::executor::credentials::UserConfig;
 use crate::executor::request::{ExecutorError, FailureReason, Request};
 use crate::log::JobLog;
 
@@ -214,8 +214,8 @@ impl Preparation<'_> {
         let metadata = |name: &str| secret::metadata(name, labels.clone(), owner);
         let failed = |error: ApiError| refused(&error, &settings.namespace);
         let references: Vec<&str> = self.images.iter().map(|image| image.reference.as_str()).collect();
-        let user = credentials::user_config();
-        let pull = secret::pull_secret(metadata(&pull_name), &references, &self.request.variables, user.as_deref());
+        let (user, variables) = (UserConfig::read(), &self.request.variables);
+        let pull = secret::pull_secret(metadata(&pull_name), &references, variables, &user, self.log).await;
         let has_pull = pull.is_some();
         if let Some(pull) = pull {
             self.objects.create_secret(pull).await.map_err(failed)?;

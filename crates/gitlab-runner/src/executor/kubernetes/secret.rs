@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::container::Value;
 use super::service::Service;
-use crate::executor::credentials;
+use crate::executor::credentials::{self, UserConfig};
 use crate::executor::reference::{normalize, repository};
 use crate::log::JobLog;
 use gitlab_ci::variables::collection::Variable;
@@ -29,17 +29,18 @@ pub(super) fn metadata(name: &str, labels: BTreeMap<String, String>, owner: &Own
 }
 
 /// The Secret with the logins for these images only: the user's other logins are not stored in the cluster. `None` if there is no login for
-/// any of the images. `user` is the content of the user's own `config.json`.
-pub(super) fn pull_secret(
+/// any of the images.
+pub(super) async fn pull_secret(
     metadata: ObjectMeta,
     images: &[&str],
     variables: &[Variable],
-    user: Option<&str>,
+    user: &UserConfig,
+    log: &JobLog,
 ) -> Option<Secret> {
     let mut logins = Map::new();
     for image in images {
         let full = normalize(image);
-        if let Some(login) = credentials::find(&full, variables, user) {
+        if let Some(login) = credentials::find(&full, variables, user, log).await {
             // The kubelet uses the longest matching entry. `k8s.io/kubernetes/pkg/credentialprovider/keyring.go`
             let name = repository(&full)
                 .strip_prefix("docker.io/")
@@ -106,19 +107,22 @@ mod tests {
     use crate::log::testing::log;
     use gitlab_ci::variables::collection::Origin;
 
-    #[test]
-    fn only_the_logins_of_the_jobs_images_are_stored() {
+    #[tokio::test]
+    async fn only_the_logins_of_the_jobs_images_are_stored() {
         let config = r#"{"auths": {"r.test": {"username": "u", "password": "p"}, "other.test": {"username": "x", "password": "y"},
             "https://index.docker.io/v1/": {"username": "hub", "password": "q"}}}"#;
         let login = [Variable::new("DOCKER_AUTH_CONFIG", config, Origin::Project)];
-        let secret =
-            pull_secret(ObjectMeta::default(), &["r.test/a:1", "debian:13", "none.test/a"], &login, None).unwrap();
-        let stored = secret.data.unwrap().remove(".dockerconfigjson").unwrap();
+        let (_dir, log) = log(&[]);
+        let secret = async |images: &[&str]| {
+            pull_secret(ObjectMeta::default(), images, &login, &UserConfig::default(), &log).await
+        };
+        let found = secret(&["r.test/a:1", "debian:13", "none.test/a"]).await.unwrap();
+        let stored = found.data.unwrap().remove(".dockerconfigjson").unwrap();
         let stored: Json = serde_json::from_slice(&stored.0).unwrap();
         let names: Vec<_> = stored["auths"].as_object().unwrap().keys().collect();
         assert_eq!(names, ["index.docker.io/library/debian", "r.test/a"]);
         assert_eq!(stored["auths"]["r.test/a"]["auth"], BASE64_STANDARD.encode("u:p"));
-        assert!(pull_secret(ObjectMeta::default(), &["none.test/a"], &login, None).is_none());
+        assert!(secret(&["none.test/a"]).await.is_none());
     }
 
     #[test]
