@@ -3,29 +3,32 @@
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use bollard::auth::DockerCredentials;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::credentials::credentials;
-
 /// The maximum time that a helper may take. One that asks its user for a password would wait forever.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-#[derive(Deserialize)]
+/// The login that a helper gives.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
-    username: String,
-    secret: String,
+pub(super) struct HelperLogin {
+    /// [`TOKEN`] if the secret is an identity token.
+    pub(super) username: String,
+    /// The password.
+    pub(super) secret: String,
 }
+
+/// The user name of a login whose secret is an identity token.
+pub(super) const TOKEN: &str = "<token>";
 
 /// Asks the helper `docker-credential-NAME` for the login to a registry.
 ///
 /// # Errors
 /// The helper cannot be started, fails, does not end in time, or gives no login.
-pub(super) async fn get(name: &str, address: &str) -> Result<Option<DockerCredentials>, String> {
+pub(super) async fn get(name: &str, address: &str) -> Result<Option<HelperLogin>, String> {
     let program = format!("docker-credential-{name}");
     if name.contains('/') {
         return Err(format!("{program} is not the name of a program"));
@@ -33,11 +36,11 @@ pub(super) async fn get(name: &str, address: &str) -> Result<Option<DockerCreden
     let ended = timeout(TIMEOUT, run(&program, address)).await;
     let output = ended.map_err(|_| format!("{program} has not ended after {} s", TIMEOUT.as_secs()))?;
     let output = output.map_err(|error| format!("cannot run {program}: {error}"))?;
-    answer(&program, address, &output)
+    answer(&program, &output)
 }
 
 /// Reads the answer of a helper that has ended.
-fn answer(program: &str, address: &str, output: &Output) -> Result<Option<DockerCredentials>, String> {
+fn answer(program: &str, output: &Output) -> Result<Option<HelperLogin>, String> {
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         // `errCredentialsNotFoundMessage` of github.com/docker/docker-credential-helpers
@@ -45,15 +48,7 @@ fn answer(program: &str, address: &str, output: &Output) -> Result<Option<Docker
         let line = text.lines().next().unwrap_or_default().trim();
         return if is_missing { Ok(None) } else { Err(format!("{program} fails: {line}")) };
     }
-    let answer: Answer = serde_json::from_str(&text).map_err(|_| format!("{program} gives no login"))?;
-    if answer.username == "<token>" {
-        return Ok(Some(DockerCredentials {
-            identitytoken: Some(answer.secret),
-            serveraddress: Some(address.to_owned()),
-            ..DockerCredentials::default()
-        }));
-    }
-    Ok(Some(credentials(address, &answer.username, &answer.secret)))
+    serde_json::from_str(&text).map(Some).map_err(|_| format!("{program} gives no login"))
 }
 
 async fn run(program: &str, address: &str) -> std::io::Result<Output> {
@@ -76,27 +71,28 @@ mod tests {
     use super::*;
 
     /// Runs a helper with this script by its path.
-    async fn asked(script: &str) -> Result<Option<DockerCredentials>, String> {
+    async fn asked(script: &str) -> Result<Option<HelperLogin>, String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("helper");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
-        let output = run(path.to_str().unwrap(), "r.test").await.unwrap();
-        answer("helper", "r.test", &output)
+        loop {
+            match run(path.to_str().unwrap(), "r.test").await {
+                // A process that another test starts has the file open until it executes its own program.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => tokio::task::yield_now().await,
+                output => return answer("helper", &output.unwrap()),
+            }
+        }
     }
 
     #[rstest]
-    #[case::login(
-        r#"read address; echo "{\"Username\":\"of $1 $address\",\"Secret\":\"p\"}""#,
-        Ok(Some("of get r.test"))
-    )]
-    #[case::nothing_is_read(r#"echo '{"ServerURL":"r.test","Username":"u","Secret":"p"}'"#, Ok(Some("u")))]
-    #[case::token(r#"echo '{"Username":"<token>","Secret":"t"}'"#, Ok(None))]
+    #[case::login(r#"read address; echo "{\"Username\":\"of $1 $address\",\"Secret\":\"p\"}""#, Ok("of get r.test"))]
+    #[case::nothing_is_read(r#"echo '{"ServerURL":"r.test","Username":"u","Secret":"p"}'"#, Ok("u"))]
     #[case::failure("echo locked; exit 1", Err("helper fails: locked"))]
     #[case::no_login("echo hello", Err("helper gives no login"))]
     #[tokio::test]
-    async fn a_helper_answers(#[case] script: &str, #[case] user: Result<Option<&str>, &str>) {
-        let user = user.map(|user| user.map(str::to_owned)).map_err(str::to_owned);
+    async fn a_helper_answers(#[case] script: &str, #[case] user: Result<&str, &str>) {
+        let user = user.map(str::to_owned).map_err(str::to_owned);
         assert_eq!(asked(script).await.map(|found| found.unwrap().username), user);
     }
 

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use bollard::auth::DockerCredentials;
 use serde::Deserialize;
 
-use super::credential_helper;
+use super::credential_helper::{self, HelperLogin};
 use super::reference::repository;
 use crate::log::JobLog;
 use gitlab_ci::variables::collection::Variable;
@@ -91,9 +91,9 @@ pub(super) async fn find(
     let variable = |key: &str| variables.iter().rev().find(|it| &*it.key == key).map(|it| &*it.value);
     // The job's own variable names no helper: it would be a program of this machine.
     let of_job = variable("DOCKER_AUTH_CONFIG").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let of_helper = match user.helper(image) {
+    let helped = match user.helper(image) {
         Some((address, name, length)) => match credential_helper::get(name, &address).await {
-            Ok(found) => found.map(|credentials| Match { length, credentials }),
+            Ok(found) => found.map(|login| Match { length, credentials: of_helper(&login, &address) }),
             Err(reason) => {
                 log.warn(&format!("no login for {address}: {reason}"));
                 None
@@ -107,7 +107,7 @@ pub(super) async fn find(
         let credentials = credentials(registry, variable("CI_REGISTRY_USER")?, variable("CI_REGISTRY_PASSWORD")?);
         Some(Match { length, credentials })
     };
-    let sources = [in_config(image, &of_job), of_helper, in_config(image, &user.0), of_project()];
+    let sources = [in_config(image, &of_job), helped, in_config(image, &user.0), of_project()];
     longest(sources.into_iter().flatten())
 }
 
@@ -123,6 +123,14 @@ fn in_config(image: &str, config: &ClientConfig) -> Option<Match> {
     matching.max_by_key(|found| found.length)
 }
 
+fn of_helper(login: &HelperLogin, address: &str) -> DockerCredentials {
+    if login.username == credential_helper::TOKEN {
+        token(address, &login.secret)
+    } else {
+        credentials(address, &login.username, &login.secret)
+    }
+}
+
 /// The match of the greatest length, and of several with that length the first one.
 fn longest(matches: impl Iterator<Item = Match>) -> Option<DockerCredentials> {
     let best = matches.reduce(|best, next| if next.length > best.length { next } else { best });
@@ -132,11 +140,7 @@ fn longest(matches: impl Iterator<Item = Match>) -> Option<DockerCredentials> {
 impl Login {
     fn credentials(&self, address: &str) -> Option<DockerCredentials> {
         if let Some(token) = self.identitytoken.as_ref().filter(|token| !token.is_empty()) {
-            return Some(DockerCredentials {
-                identitytoken: Some(token.clone()),
-                serveraddress: Some(address.to_owned()),
-                ..DockerCredentials::default()
-            });
+            return Some(self::token(address, token));
         }
         if let (Some(username), Some(password)) = (&self.username, &self.password) {
             return Some(credentials(address, username, password));
@@ -147,7 +151,15 @@ impl Login {
     }
 }
 
-pub(super) fn credentials(address: &str, username: &str, password: &str) -> DockerCredentials {
+fn token(address: &str, token: &str) -> DockerCredentials {
+    DockerCredentials {
+        identitytoken: Some(token.to_owned()),
+        serveraddress: Some(address.to_owned()),
+        ..DockerCredentials::default()
+    }
+}
+
+fn credentials(address: &str, username: &str, password: &str) -> DockerCredentials {
     DockerCredentials {
         username: Some(username.to_owned()),
         password: Some(password.to_owned()),
@@ -219,6 +231,19 @@ mod tests {
         assert_eq!(token.identitytoken.as_deref(), Some("t"));
         let broken = [Variable::new("DOCKER_AUTH_CONFIG", "{", Origin::Project)];
         assert!(found("r.test:5000/a:1", &broken, "").await.is_none());
+    }
+
+    #[rstest]
+    #[case::password("u", (Some("u"), Some("s"), None))]
+    #[case::token("<token>", (None, None, Some("s")))]
+    fn a_helper_gives_a_password_or_a_token(
+        #[case] name: &str,
+        #[case] expected: (Option<&str>, Option<&str>, Option<&str>),
+    ) {
+        let login = HelperLogin { username: name.to_owned(), secret: "s".to_owned() };
+        let found = of_helper(&login, "r.test");
+        let found = (found.username.as_deref(), found.password.as_deref(), found.identitytoken.as_deref());
+        assert_eq!(found, expected);
     }
 
     #[tokio::test]
