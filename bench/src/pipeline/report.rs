@@ -65,7 +65,7 @@ impl Comparison for Report {
                 article_other,
                 &verdict("≤ 5 ms", article.median() <= 0.005),
             ),
-            compared("plan of 100 jobs", hundred, hundred_other, &faster(hundred, hundred_other, 50.0)),
+            compared("plan of 100 jobs", hundred, hundred_other, &faster(hundred, hundred_other, 80.0)),
             alone("plan of 1,000 jobs", thousand, "–"),
             alone("plan of 10,000 jobs", ten_thousand, &verdict("≤ 1 s", ten_thousand.median() <= 1.0)),
         ];

@@ -2,6 +2,7 @@
 
 use super::artifacts::{ArtifactsWhen, WHEN};
 use super::reader::{Reader, Text};
+use crate::gitlab_version::GitlabVersion;
 use crate::source::Span;
 use crate::yaml::node::Node;
 
@@ -114,6 +115,8 @@ fn read_key(node: &Node, reader: &mut Reader<'_>) -> Key {
     if let Some(entry) = commits {
         let warning = reader.diagnostics.unsupported(entry.key_span, "cache:key:files_commits");
         warning.help("the key is computed from the content of the files");
+        // <https://gitlab.com/gitlab-org/gitlab/-/merge_requests/203233>
+        reader.diagnostics.since(GitlabVersion::new(18, 4), entry.key_span, "cache:key:files_commits");
     }
     let Some(files) = files.or(commits).filter(|_| files.is_none() || commits.is_none()) else {
         reader.complain(node.span, path, "config must use exactly one of these keys: files, files_commits");

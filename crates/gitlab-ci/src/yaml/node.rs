@@ -137,7 +137,7 @@ impl Node {
         }
     }
 
-    /// Returns the value about as `inspect` of Ruby 3.3 writes it. Control characters, `#{` and symbols with spaces differ.
+    /// Returns the value roughly as `inspect` of Ruby 3.3 writes it. Control characters, `#{` and symbols with spaces differ.
     pub fn inspect(&self) -> String {
         match &self.value {
             Value::Null => "nil".to_owned(),

@@ -229,6 +229,7 @@ fn a_policy_without_a_value_never_holds(#[case] policy: &str, #[case] expected: 
     "$[[ matrix ]]",
     "18.6"
 )]
+#[case::commits_of_a_key("a: {script: x, cache: {key: {files_commits: [f]}}}\n", "cache:key:files_commits", "18.4")]
 #[case::regexp_of_changes("a: {script: x, rules: [{changes: {regexp: b}}]}\n", "rules:changes:regexp", "19.2")]
 fn a_newer_word_is_refused_by_an_older_version(#[case] text: &str, #[case] word: &str, #[case] since: &str) {
     let files = OneFile(text);
