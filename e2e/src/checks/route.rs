@@ -1,6 +1,7 @@
 //! How requests from outside the cluster reach an environment: by its Ingress, or by its `HTTPRoute` in a cluster with the Gateway API.
 
 use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::environment::{Environment, object_ref};
 use super::gateway_api::HttpRoute;
@@ -39,6 +40,15 @@ impl Route {
             }
             Self::HttpRoute(route) => route.spec.hostnames.clone(),
         }
+    }
+
+    /// Whether the object was created less than `age` ago, by the clock of this machine.
+    pub(super) fn is_younger_than(&self, age: SignedDuration) -> bool {
+        let created = match self {
+            Self::Ingress(ingress) => &ingress.metadata.creation_timestamp,
+            Self::HttpRoute(route) => &route.metadata.creation_timestamp,
+        };
+        created.as_ref().is_some_and(|created| Timestamp::now().duration_since(created.0) < age)
     }
 
     /// The object, in messages.

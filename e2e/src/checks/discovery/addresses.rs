@@ -14,7 +14,7 @@ pub(super) const HTTP: u16 = 80;
 const MAX_NODES: usize = 4;
 
 /// An address that may lead to the controller.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     /// The address or name.
     pub(super) host: String,

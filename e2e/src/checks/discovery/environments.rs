@@ -13,6 +13,9 @@ use crate::checks::route::Route;
 use crate::checks::target::Target;
 use crate::environment::cluster::owner;
 
+/// The beginning of the names of the namespaces that `e2e check --deploy` creates.
+pub const TEMPORARY_PREFIX: &str = "e2e-check-";
+
 /// A deployed environment, or a selected one that is not deployed: its checks report that.
 pub(super) struct Deployed {
     pub(super) namespace: String,
@@ -71,7 +74,7 @@ pub(super) async fn find(
     Ok(deployed)
 }
 
-/// The only namespace with environments.
+/// The only namespace with environments. Temporary ones of other runs do not count.
 async fn in_one_namespace(
     target: &Target,
     choices: &mut Vec<Choice>,
@@ -100,6 +103,7 @@ async fn in_one_namespace(
     for deployment in all {
         by_namespace.entry(deployment.namespace().unwrap_or_default()).or_default().push(deployment);
     }
+    by_namespace.retain(|namespace, _| !namespace.starts_with(TEMPORARY_PREFIX));
     if by_namespace.len() > 1 {
         let name = |it: &Deployment| reference_of(it).unwrap_or_default();
         let names = by_namespace.iter().map(|(namespace, deployments)| {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::jiff::SignedDuration;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use tokio::net::lookup_host;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::addresses::{self, Candidate, HTTP, http_port};
 use super::choice::{Search, path_of};
@@ -31,6 +32,15 @@ const REMEDY: &str = "pass it with `--ingress ADDRESS:PORT`";
 /// Time limit for a response: an address that this machine cannot reach usually does not answer at all.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Controllers need some seconds until they serve a new Ingress or route. One that is older than this is not new.
+const NEW_ROUTE: SignedDuration = SignedDuration::from_mins(1);
+
+/// The maximum time to wait until the service answers at the address of a new Ingress or route.
+const NEW_ROUTE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// Maximum number of addresses that are tried at the same time.
 const PROBES: usize = 16;
 
@@ -39,6 +49,8 @@ pub(super) struct Controller {
     pub(super) address: SocketAddr,
     /// Keeps the forwarded port open, if `address` is one.
     pub(super) forward: Option<Forward>,
+    /// Whether the service answers there.
+    is_served: bool,
 }
 
 /// The program that answers at an address.
@@ -97,7 +109,18 @@ pub(super) async fn find(target: &Target, deployed: &[&Deployed], is_read_only: 
         Route::HttpRoute(route) => gateway_controller(target, route).await?,
     };
     let images = images(&info.pods);
-    let (controller, reason) = reach(target, info, &hosts, is_read_only).await?;
+    let deployments = deployed.iter().filter_map(|it| it.deployment.as_ref()?.status.as_ref());
+    let is_available = deployments.into_iter().any(|status| status.available_replicas > Some(0));
+    let deadline = Instant::now() + NEW_ROUTE_LIMIT;
+    let (controller, reason) = loop {
+        let found = reach(target, &info, &hosts, is_read_only).await;
+        let is_served = found.as_ref().is_ok_and(|(controller, _)| controller.is_served);
+        let may_change = is_available && route.is_younger_than(NEW_ROUTE) && Instant::now() < deadline;
+        if is_served || !may_change {
+            break found?;
+        }
+        sleep(PAUSE).await;
+    };
     Ok((controller, if images.is_empty() { reason } else { format!("{reason}; its image is {images}") }))
 }
 
@@ -109,13 +132,14 @@ fn images(pods: &[Pod]) -> String {
 }
 
 /// Finds an address of a controller; prefers one at which the service answers.
-async fn reach(target: &Target, info: ControllerInfo, hosts: &[&str], is_read_only: bool) -> Search<Controller> {
-    let ControllerInfo { mut candidates, ports, pods } = info;
-    let services = services_of(target, &pods).await;
+async fn reach(target: &Target, info: &ControllerInfo, hosts: &[&str], is_read_only: bool) -> Search<Controller> {
+    let ControllerInfo { candidates, ports, pods } = info;
+    let mut candidates = candidates.clone();
+    let services = services_of(target, pods).await;
     let nodes = Api::<Node>::all(target.client.clone()).list(&ListParams::default()).await;
     let nodes: Vec<Node> = nodes.into_iter().flatten().collect();
-    candidates.extend(services.iter().flat_map(|service| addresses::from_service(service, &nodes, &ports)));
-    candidates.extend(pods.iter().flat_map(|pod| addresses::from_host_ports(pod, &ports)));
+    candidates.extend(services.iter().flat_map(|service| addresses::from_service(service, &nodes, ports)));
+    candidates.extend(pods.iter().flat_map(|pod| addresses::from_host_ports(pod, ports)));
     let mut other = None;
     // Addresses that do not answer would take seconds one after the other.
     let probes = stream::iter(&candidates).map(async |candidate| (candidate, probe(candidate, hosts).await));
@@ -124,7 +148,7 @@ async fn reach(target: &Target, info: ControllerInfo, hosts: &[&str], is_read_on
         match answer {
             Some((address, Answer::Service)) => {
                 let reason = format!("{}; the service answers there", candidate.source);
-                return Ok((Controller { address, forward: None }, reason));
+                return Ok((Controller { address, forward: None, is_served: true }, reason));
             }
             Some((address, Answer::Other)) => {
                 other.get_or_insert((address, candidate.source.clone()));
@@ -141,7 +165,7 @@ async fn reach(target: &Target, info: ControllerInfo, hosts: &[&str], is_read_on
             )
         });
     }
-    let forwarded = forward(target, &pods, |pod| port_of(pod, &services, &ports), hosts).await;
+    let forwarded = forward(target, pods, |pod| port_of(pod, &services, ports), hosts).await;
     let is_served = matches!(forwarded, Some((_, _, Some(Answer::Service))));
     match (forwarded, other) {
         (Some((controller, pod, _)), None) => {
@@ -159,7 +183,8 @@ async fn reach(target: &Target, info: ControllerInfo, hosts: &[&str], is_read_on
 
 /// An address at which something answers, but not the service: the controller without the service, or another program.
 fn answered_by_another((address, source): (SocketAddr, String)) -> (Controller, String) {
-    (Controller { address, forward: None }, format!("{source}; a program other than the service answers there"))
+    let controller = Controller { address, forward: None, is_served: false };
+    (controller, format!("{source}; a program other than the service answers there"))
 }
 
 /// The known data about a controller.
@@ -278,7 +303,7 @@ async fn forward(
         let Ok((forward, address)) = Forward::begin(api, pod.name_any(), port).await else { continue };
         let answer = answer(address, hosts).await;
         let is_served = matches!(answer, Some(Answer::Service));
-        let found = (Controller { address, forward: Some(forward) }, path_of(pod), answer);
+        let found = (Controller { address, forward: Some(forward), is_served }, path_of(pod), answer);
         if is_served {
             return Some(found);
         }

@@ -24,6 +24,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use self::choice::Search;
 pub use self::choice::{Choice, DiscoveryError, Selection};
 use self::environments::Deployed;
+pub use self::environments::TEMPORARY_PREFIX;
 use self::forward::Forward;
 use super::environment::Environment;
 use super::need::Need;

@@ -15,11 +15,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::checks::discovery::TEMPORARY_PREFIX;
 use crate::environment::cluster::ApiError;
 use crate::environment::cluster::apply::{ApplyError, create};
-
-/// The beginning of the names of temporary namespaces.
-const PREFIX: &str = "e2e-check-";
 
 /// The value of the label [`TEMPORARY`].
 const KIND: &str = "check";
@@ -91,7 +89,7 @@ pub struct InUse {
 
 /// A new name.
 pub(super) fn name() -> String {
-    format!("{PREFIX}{:06x}", fastrand::u32(..1 << 24))
+    format!("{TEMPORARY_PREFIX}{:06x}", fastrand::u32(..1 << 24))
 }
 
 impl TemporaryNamespace {
@@ -181,7 +179,7 @@ fn state(namespace: &Namespace, now: Timestamp, owner_is_gone: impl Fn(&str) -> 
     let annotation = |name: &str| namespace.annotations().get(name);
     let (Some(owner), Some(renewed)) = (annotation(OWNER), annotation(RENEWED)) else { return State::Foreign };
     let Ok(last) = renewed.parse::<Timestamp>() else { return State::Foreign };
-    if !namespace.name_any().starts_with(PREFIX) {
+    if !namespace.name_any().starts_with(TEMPORARY_PREFIX) {
         return State::Foreign;
     }
     if namespace.metadata.deletion_timestamp.is_some() {
