@@ -1,6 +1,6 @@
 //! Plans the pipeline of a ref: which jobs it contains, and why.
 //!
-//! - [`context`]: the ref and the event. [`predefined`]: the variables that GitLab computes from them. [`tier`]: those of environments.
+//! - [`context`]: the ref and the event. [`predefined`]: the variables that GitLab computes from them. `tier`: those of environments.
 //!   [`runtime`]: those that are known only when a job runs.
 //! - [`admission`]: `rules`, `only` and `except` decide whether a job is in the pipeline.
 //! - [`job_index`]: addresses of its jobs.
