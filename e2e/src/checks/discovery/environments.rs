@@ -99,11 +99,7 @@ async fn in_one_namespace(
         }
         Err(error) => return Err(error),
     };
-    let mut by_namespace: BTreeMap<String, Vec<Deployment>> = BTreeMap::new();
-    for deployment in all {
-        by_namespace.entry(deployment.namespace().unwrap_or_default()).or_default().push(deployment);
-    }
-    by_namespace.retain(|namespace, _| !namespace.starts_with(TEMPORARY_PREFIX));
+    let mut by_namespace = by_namespace(all);
     if by_namespace.len() > 1 {
         let name = |it: &Deployment| reference_of(it).unwrap_or_default();
         let names = by_namespace.iter().map(|(namespace, deployments)| {
@@ -116,6 +112,18 @@ async fn in_one_namespace(
     };
     note(&namespace, &format!("the only one with Deployments that have the labels {LABELS}"));
     Ok((namespace, deployments))
+}
+
+/// The Deployments of each namespace that is not temporary.
+fn by_namespace(deployments: Vec<Deployment>) -> BTreeMap<String, Vec<Deployment>> {
+    let mut groups: BTreeMap<String, Vec<Deployment>> = BTreeMap::new();
+    for deployment in deployments {
+        let namespace = deployment.namespace().unwrap_or_default();
+        if !namespace.starts_with(TEMPORARY_PREFIX) {
+            groups.entry(namespace).or_default().push(deployment);
+        }
+    }
+    groups
 }
 
 async fn list(target: &Target, namespace: Option<&str>) -> Result<Vec<Deployment>, DiscoveryError> {
@@ -138,4 +146,22 @@ fn reference_of(object: &impl ResourceExt) -> Option<String> {
 /// The first host of a route that is not a pattern.
 fn host_of(route: &Route) -> Option<String> {
     route.hosts().into_iter().find(|host| !host.starts_with('*'))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::ObjectMeta;
+
+    use super::*;
+
+    #[test]
+    fn temporary_namespaces_of_other_runs_do_not_count() {
+        let deployment = |namespace: &str| Deployment {
+            metadata: ObjectMeta { namespace: Some(namespace.to_owned()), ..ObjectMeta::default() },
+            ..Deployment::default()
+        };
+        let found = by_namespace(["gitlab", "e2e-check-0a1b2c", "gitlab"].map(deployment).into());
+        let found: Vec<_> = found.iter().map(|(namespace, all)| (namespace.as_str(), all.len())).collect();
+        assert_eq!(found, [("gitlab", 2)]);
+    }
 }
